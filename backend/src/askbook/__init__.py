@@ -1,0 +1,1 @@
+"""The command `askbook`: a thin front of the indexer and the API."""

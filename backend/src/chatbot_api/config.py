@@ -1,0 +1,116 @@
+"""Settings: every environment variable Askbook reads, in one flat class. Read at the edge, unpacked in `bootstrap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Field names in capitals are the names of the environment variables. Nothing is required.
+
+    Raises `pydantic.ValidationError` on a value that cannot be used and on choices that contradict each other.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    gemini_api_key: SecretStr | None = Field(
+        None, description="Key of the Gemini API. Without it, everything is local."
+    )
+    qdrant_host: str | None = Field(
+        None,
+        description="Address of a Qdrant server, such as `https://xyz.cloud.qdrant.io:6333`. Without it, the embedded engine.",
+    )
+    qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
+    qdrant_collection_name: str = Field(
+        "docs", pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Name of the index on the Qdrant server."
+    )
+
+    data_dir: Path = Field(
+        Path("data"), description="Folder of everything that is kept: the index and the vector cache."
+    )
+    site_url: str = Field(
+        "", description="Where the book is published, such as `https://book.example`. Without it, links are paths."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of sites that may ask, separated by commas. None by default."
+    )
+    host: str = Field("127.0.0.1", description="Address that `askbook serve` listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that `askbook serve` listens on.")
+
+    embedder: Literal["auto", "local", "gemini"] = Field(
+        "auto", description="Which model makes vectors. `auto`: Gemini where there is a key, else the local one."
+    )
+    answers: Literal["auto", "extractive", "gemini"] = Field(
+        "auto", description="Who writes answers. `auto`: Gemini where there is a key, else quoted passages."
+    )
+    gemini_embedding_model: str = Field("gemini-embedding-001", min_length=1, description="Gemini model for vectors.")
+    gemini_embedding_dimensions: int = Field(768, ge=128, le=3072, description="Length of Gemini's vectors.")
+    gemini_answer_model: str = Field("gemini-3.5-flash-lite", min_length=1, description="Gemini model for answers.")
+    gemini_base_url: str | None = Field(None, description="Another address of the Gemini API, such as a proxy's.")
+    gemini_api_version: str = Field("v1beta", min_length=1, description="Version of the Gemini API.")
+    embed_timeout_seconds: float = Field(
+        5.0, gt=0, le=60, description="How long a reader's question may take to embed before words alone are searched."
+    )
+    answer_timeout_seconds: float = Field(90.0, gt=0, le=600, description="How long a model may write one answer.")
+    local_model_threads: int = Field(2, ge=1, le=64, description="Threads of the local embedding model.")
+
+    context_passages: int = Field(8, ge=1, le=50, description="How many passages an answer may stand on.")
+    max_body_bytes: int = Field(65_536, ge=1_024, le=10_485_760, description="Largest request body that is read.")
+    keep_alive_seconds: float = Field(
+        15.0, gt=0, le=300, description="Pause after which a silent stream sends a comment."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="Log lines for people or for machines.")
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and ("://" not in origin or "/" in origin.split("://", 1)[1]):
+                raise ValueError(
+                    f"CORS_ORIGINS takes origins such as https://book.example, without a path; got {origin!r}"
+                )
+        return value
+
+    @field_validator("site_url")
+    @classmethod
+    def _site_is_an_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("SITE_URL must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("gemini_api_key", "qdrant_api_key", "qdrant_host", "gemini_base_url", mode="before")
+    @classmethod
+    def _blank_is_unset(cls, value: object) -> object:
+        return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _choices_agree(self) -> Self:
+        if self.gemini_api_key is None:
+            for name in ("embedder", "answers"):
+                if getattr(self, name) == "gemini":
+                    raise ValueError(f"{name.upper()}=gemini needs GEMINI_API_KEY")
+        if self.qdrant_api_key is not None and self.qdrant_host is None:
+            raise ValueError(
+                "QDRANT_API_KEY is set, but QDRANT_HOST is not: set both, or neither for the embedded engine"
+            )
+        return self
+
+    @property
+    def embeds_with_gemini(self) -> bool:
+        return self.embedder == "gemini" or (self.embedder == "auto" and self.gemini_api_key is not None)
+
+    @property
+    def answers_with_gemini(self) -> bool:
+        return self.answers == "gemini" or (self.answers == "auto" and self.gemini_api_key is not None)

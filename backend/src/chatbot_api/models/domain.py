@@ -1,0 +1,291 @@
+"""What the product talks about: pages, passages, questions, answers. Frozen values that need nothing outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Vector = Sequence[float]
+"""One embedding: unit length, as many numbers as the model has dimensions."""
+
+State = Literal["answered", "partial", "not_in_docs"]
+Mode = Literal["generated", "extractive", "search"]
+BlockKind = Literal["paragraph", "list", "table", "code", "maths"]
+
+
+# The book ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The smallest piece of a page that is never cut: a paragraph, a list, a table, a code fence, a formula.
+
+    `text` is what a reader sees, as plain Markdown: inline code keeps its backticks, links and emphasis keep only
+    their words, code is byte-identical to its source (without the fence), a list has one `- ` or `1. ` a line, a
+    table is a pipe table.
+    """
+
+    kind: BlockKind
+    text: str
+    language: str = ""
+    """The language of a code block, as its fence names it."""
+    caption: str = ""
+    """The title of a code block (`title="config.yml"`)."""
+    within: tuple[str, ...] = ()
+    """Labels of what the block stands in, outermost first: `("Warning: Mind the gap", "npm")`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The blocks under one heading, without those under its sub-headings."""
+
+    headings: tuple[str, ...]
+    """Headings from the first below the page's title down to this one; empty for the page's opening."""
+    anchor: str | None
+    """The id that a link can land on; None for the page's opening, which is the page itself."""
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the book as a reader can open it."""
+
+    path: str
+    """The path as the site serves it, with the base URL: `/docs/topics/publish`."""
+    title: str
+    source: str
+    """The file it comes from, relative to the source folder, with forward slashes."""
+    sections: tuple[Section, ...]
+    version: str = "current"
+    locale: str = "en"
+    breadcrumbs: tuple[str, ...] = ()
+    """Labels of the sidebar categories above the page, outermost first."""
+    position: int = 0
+    """Its place in the reading order of its version and locale, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a page, small enough to search and to quote. What an answer stands on."""
+
+    id: str
+    """A UUID made of the passage's place and content: indexing the same book twice changes nothing."""
+    page: str
+    title: str
+    heading_path: tuple[str, ...]
+    """Breadcrumbs, page title, headings: what the text alone does not say about itself."""
+    anchor: str | None
+    text: str
+    ordinal: int
+    """Its place in the page, from 0."""
+    version: str
+    locale: str
+    position: int
+    source: str
+
+    @property
+    def label(self) -> str:
+        return " > ".join(self.heading_path)
+
+
+@dataclass(frozen=True, slots=True)
+class PageSummary:
+    """What the index knows of a page without opening it."""
+
+    path: str
+    title: str
+    heading_path: tuple[str, ...]
+    source: str
+    version: str
+    locale: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class TitledText:
+    """A text to embed, with the words that place it."""
+
+    title: str
+    text: str
+
+
+# The index --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index was built with. A question can only be asked in the same terms."""
+
+    generation: str
+    built_at: datetime
+    embedding_model: str
+    dimensions: int
+    has_vectors: bool
+    """False while vectors are still being made: such a generation answers by words alone."""
+    lexical: Mapping[str, str | float]
+    """The configuration of the BM25 side, as the encoder wrote it."""
+    passages: int
+    pages: int
+    source: str = ""
+    """The folder or address that was read, as it was given."""
+    source_revision: str = ""
+    """The revision of the source, where it has one (a git commit)."""
+    site_url: str = ""
+    """Where the book is published, without a trailing slash; empty where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A passage on its way into the index; `vector` is None in a generation without vectors."""
+
+    passage: Passage
+    vector: Vector | None
+
+
+# Asking -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of the book a question is about. None means: no such bound."""
+
+    version: str | None = None
+    locale: str | None = None
+    path_prefix: str | None = None
+    up_to_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    text: str
+    vector: Vector | None
+    """None where the question could not be embedded: then words alone decide."""
+    scope: Scope = field(default_factory=Scope)
+    limit: int = 50
+    """How many candidates each side, dense and lexical, may bring."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the two sides of a hybrid search found, each best first, scores as the engine gave them."""
+
+    dense: tuple[Hit, ...] = ()
+    """By cosine similarity, -1 to 1."""
+    lexical: tuple[Hit, ...] = ()
+    """By BM25, 0 and up, without a ceiling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Literal["reader", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question as it enters the core: trimmed, scope checked against the index."""
+
+    text: str
+    scope: Scope = field(default_factory=Scope)
+    page: PageSummary | None = None
+    """The page the reader is on."""
+    selection: str = ""
+    """The words the reader marked. Data, never instructions."""
+    history: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a model is asked: the fixed part first, so that it can be cached, the passages and question last."""
+
+    system: str
+    history: tuple[Message, ...]
+    user: str
+
+
+# Answering --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a part of the answer stands in the book. Made by us from a passage, never by a model."""
+
+    number: int
+    title: str
+    heading_path: tuple[str, ...]
+    url: str
+    quote: str
+    """Verbatim words of the passage."""
+    passage_id: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """A page to look at where the book does not answer."""
+
+    title: str
+    heading_path: tuple[str, ...]
+    url: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds from the question's arrival in the core; 0 where a step did not happen."""
+
+    embed: float = 0.0
+    search: float = 0.0
+    first_word: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    text: str
+    state: State
+    mode: Mode
+    citations: tuple[Citation, ...]
+    nearest: tuple[Nearest, ...]
+    manifest: Manifest
+    timings: Timings
+    notice: str = ""
+    """Why the answer is less than it could be, in words for the reader; empty where it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    step: Literal["searching", "reading", "writing"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesFound:
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationMade:
+    citation: Citation
+    at: int
+    """Where its marker begins in the answer's text, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnDone:
+    answer: Answer
+
+
+AnswerEvent = Progress | SourcesFound | TextDelta | CitationMade | TurnDone

@@ -1,0 +1,146 @@
+"""What the core needs from the outside, by promise. Each promise has a test in `tests/contract/`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from chatbot_api.models.domain import (
+    Candidates,
+    Entry,
+    Manifest,
+    Message,
+    PageSummary,
+    Passage,
+    Prompt,
+    SearchQuery,
+    TitledText,
+    Vector,
+)
+
+
+class Embedder(Protocol):
+    """Texts to vectors of one space. Vectors have `dimensions` finite numbers and unit length."""
+
+    @property
+    def model(self) -> str:
+        """The name of the vector space. Vectors of two names must never be compared."""
+        ...
+
+    @property
+    def dimensions(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many passages one call takes at most."""
+        ...
+
+    async def embed_question(self, text: str) -> Vector:
+        """Raises `EmbedderUnavailable`."""
+        ...
+
+    async def embed_passages(self, texts: Sequence[TitledText]) -> list[Vector]:
+        """One vector a text, in their order; an empty list for none. Raises `EmbedderUnavailable`."""
+        ...
+
+    async def close(self) -> None:
+        """Closing twice is allowed."""
+        ...
+
+
+class Generator(Protocol):
+    """A model that writes."""
+
+    @property
+    def model(self) -> str: ...
+
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        """Pieces of the answer, none of them empty. Closing the stream stops the model.
+
+        Raises a `ModelError`: before the first piece where nothing was written, `AnswerCutShort` after it. Ending
+        without an error means that the model said it was done.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closing twice is allowed."""
+        ...
+
+
+class VectorStore(Protocol):
+    """The index as a question sees it: the newest generation, which may change between two calls."""
+
+    async def manifest(self) -> Manifest:
+        """Raises `IndexMissing` where nothing was ever indexed, `IndexCorrupt`, `IndexMismatch` where it was built
+        with another lexical configuration than this code has, `SearchUnavailable`."""
+        ...
+
+    async def search(self, query: SearchQuery) -> Candidates:
+        """Up to `query.limit` hits a side, best first, all within the scope. Equal input gives equal order.
+
+        The dense side is empty where the query has no vector or the generation has none.
+        """
+        ...
+
+    async def pages(self) -> Sequence[PageSummary]:
+        """Every page once a version and locale, in reading order."""
+        ...
+
+    async def passages(self, page: PageSummary) -> Sequence[Passage]:
+        """The passages of a page in their order; empty for a page that is not there."""
+        ...
+
+    async def close(self) -> None:
+        """Closing twice is allowed."""
+        ...
+
+
+class GenerationWriter(Protocol):
+    """A generation that nobody sees until it is published."""
+
+    async def put(self, entries: Sequence[Entry]) -> None:
+        """All of the entries or, with `BadEntry`, none of them: ids are UUIDs, vectors finite and of the manifest's
+        dimensions, given exactly where the manifest has vectors."""
+        ...
+
+    async def publish(self) -> None:
+        """From now on questions see this generation. Refused (`IndexCorrupt`) where its count is not the manifest's."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """The index as the indexer sees it. One writer at a time."""
+
+    def writing(self) -> AbstractAsyncContextManager[None]:
+        """Holds the right to write. Raises `IndexBusy` at once where another process has it."""
+        ...
+
+    async def current(self) -> Manifest | None:
+        """The published manifest; None where there is none. Raises as `VectorStore.manifest` does, but for
+        `IndexMissing`."""
+        ...
+
+    def passage_ids(self) -> AsyncIterator[str]:
+        """The ids of the published generation, in no order."""
+        ...
+
+    def generation(self, manifest: Manifest) -> AbstractAsyncContextManager[GenerationWriter]:
+        """A new generation. Leaving without `publish` discards it; so does a killed process, at the next call."""
+        ...
+
+    async def close(self) -> None:
+        """Closing twice is allowed."""
+        ...
+
+
+class ThreadStore(Protocol):
+    """Conversations."""
+
+    async def history(self, thread_id: str) -> tuple[Message, ...]:
+        """Its messages, oldest first. Raises `ThreadNotFound`."""
+        ...
+
+    async def append(self, thread_id: str, messages: Sequence[Message]) -> None:
+        """Adds messages at the end; the first ones make the thread."""
+        ...

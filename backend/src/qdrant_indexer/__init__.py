@@ -1,0 +1,1 @@
+"""The indexer: a book's files in, a searchable generation out."""
