@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     )
     qdrant_host: str | None = Field(
         None,
-        description="Address of a Qdrant server, such as `https://xyz.cloud.qdrant.io:6333`. Without it, the embedded engine.",
+        description="Address of a Qdrant server, such as `https://qdrant.example`. Without it, the embedded engine.",
     )
     qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
     qdrant_collection_name: str = Field(

@@ -66,15 +66,17 @@ class IndexError_(AskbookError):  # noqa: N801 - `IndexError` is Python's
 
 class IndexMissing(IndexError_):
     code = "index_missing"
-    public = "This book has not been indexed yet."
+    public = "This book has not been indexed yet. Its owner can mend that with: askbook index SOURCE"
 
 
 class IndexCorrupt(IndexError_):
     code = "index_corrupt"
+    public = "The index of this book is damaged. Its owner can mend that with: askbook index SOURCE --full"
 
 
 class IndexMismatch(IndexError_):
     code = "index_mismatch"
+    public = "The index was built with other settings than these. Its owner can mend that with: askbook index SOURCE"
 
 
 class IndexBusy(IndexError_):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -112,6 +112,11 @@ class GenerationWriter(Protocol):
 class VectorIndex(Protocol):
     """The index as the indexer sees it. One writer at a time."""
 
+    @property
+    def lexical(self) -> Mapping[str, str | float]:
+        """The configuration of its BM25 side, for the manifest."""
+        ...
+
     def writing(self) -> AbstractAsyncContextManager[None]:
         """Holds the right to write. Raises `IndexBusy` at once where another process has it."""
         ...
@@ -122,7 +127,7 @@ class VectorIndex(Protocol):
         ...
 
     def passage_ids(self) -> AsyncIterator[str]:
-        """The ids of the published generation, in no order."""
+        """The ids of the published generation, in no order; none where there is no generation."""
         ...
 
     def generation(self, manifest: Manifest) -> AbstractAsyncContextManager[GenerationWriter]:

@@ -1,1 +1,1 @@
-
+"""Thinking about a question and its answer. Nothing here waits, and nothing here knows a vendor."""

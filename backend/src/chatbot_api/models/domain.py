@@ -73,9 +73,9 @@ class Passage:
     id: str
     """A UUID made of the passage's place and content: indexing the same book twice changes nothing."""
     page: str
+    breadcrumbs: tuple[str, ...]
     title: str
-    heading_path: tuple[str, ...]
-    """Breadcrumbs, page title, headings: what the text alone does not say about itself."""
+    headings: tuple[str, ...]
     anchor: str | None
     text: str
     ordinal: int
@@ -86,8 +86,25 @@ class Passage:
     source: str
 
     @property
+    def heading_path(self) -> tuple[str, ...]:
+        """Breadcrumbs, page title, headings: what the text alone does not say about itself."""
+        return (*self.breadcrumbs, self.title, *self.headings)
+
+    @property
     def label(self) -> str:
+        """The heading path as one line: embedded and searched with the text."""
         return " > ".join(self.heading_path)
+
+    def its_page(self) -> PageSummary:
+        return PageSummary(
+            path=self.page,
+            breadcrumbs=self.breadcrumbs,
+            title=self.title,
+            source=self.source,
+            version=self.version,
+            locale=self.locale,
+            position=self.position,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +112,16 @@ class PageSummary:
     """What the index knows of a page without opening it."""
 
     path: str
+    breadcrumbs: tuple[str, ...]
     title: str
-    heading_path: tuple[str, ...]
     source: str
     version: str
     locale: str
     position: int
+
+    @property
+    def heading_path(self) -> tuple[str, ...]:
+        return (*self.breadcrumbs, self.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +149,8 @@ class Manifest:
     """The configuration of the BM25 side, as the encoder wrote it."""
     passages: int
     pages: int
+    fingerprint: str = ""
+    """A hash of everything in it: two generations of one fingerprint answer alike."""
     source: str = ""
     """The folder or address that was read, as it was given."""
     source_revision: str = ""

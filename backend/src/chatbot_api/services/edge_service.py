@@ -1,0 +1,368 @@
+"""Qdrant Edge, the engine inside our process, as our `VectorStore` and `VectorIndex`. With `bm25_service`, the only
+importer of `qdrant_edge`.
+
+On disk, under one folder:
+
+    CURRENT          the name of the published generation, replaced in one step
+    gen-NAME/        a published generation: manifest.json and the engine's files; never written again
+    building-NAME/   one that is being written
+    writer.lock      held by the one process that writes
+    open.lock        held for the moment of opening: the engine rewrites its own configuration while it opens
+
+A published generation is opened without a write-ahead log, so that any number of processes can read it.
+Every call of the engine holds the interpreter's lock, so a thread would not free the event loop: queries, which take
+a few milliseconds, run where they are; opening, flushing and closing run in a thread all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import qdrant_edge as edge
+from filelock import FileLock, Timeout
+
+from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
+from chatbot_api.models.domain import (
+    Candidates,
+    Entry,
+    Hit,
+    Manifest,
+    PageSummary,
+    Passage,
+    Scope,
+    SearchQuery,
+)
+from chatbot_api.services import payload as layout
+from chatbot_api.services.bm25_service import Bm25Encoder
+
+logger = logging.getLogger(__name__)
+
+_NEVER_INDEX: Final = 1_000_000_000
+"""Below some 150 MB of vectors the engine's plain scan beats building a graph: measured in benchmarks/RESULTS.md."""
+_KEPT_GENERATIONS: Final = 2
+_SCROLL: Final = 256
+
+
+class EdgeStore:
+    """Reads the published generation, and notices when another one is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._encoder = Bm25Encoder()
+        self._opening = asyncio.Lock()
+        self._open: _Generation | None = None
+        self._pages: tuple[str, tuple[PageSummary, ...]] | None = None
+
+    async def manifest(self) -> Manifest:
+        return (await self._generation()).manifest
+
+    async def search(self, query: SearchQuery) -> Candidates:
+        generation = await self._generation()
+        weights = self._encoder.of_question(query.text, query.scope.locale)
+        wanted: list[tuple[str, Any]] = []
+        if query.vector is not None and generation.manifest.has_vectors:
+            wanted.append((layout.DENSE, list(query.vector)))
+        if weights.indices:
+            wanted.append((layout.LEXICAL, edge.SparseVector(weights.indices, weights.values)))
+        requests = [
+            edge.QueryRequest(
+                limit=query.limit,
+                query=edge.Query.Nearest(vector, using=using),
+                filter=_filter(query.scope),
+                with_payload=True,
+            )
+            for using, vector in wanted
+        ]
+        with _engine_errors():
+            found = generation.shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+        sides = {using: _hits(points) for (using, _), points in zip(wanted, found, strict=True)}
+        return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
+
+    async def pages(self) -> Sequence[PageSummary]:
+        generation = await self._generation()
+        if self._pages is None or self._pages[0] != generation.manifest.generation:
+            first = edge.Filter(must=[edge.FieldCondition("ordinal", range=edge.RangeFloat(gte=0, lte=0))])
+            summaries = [passage.its_page() for passage in generation.scroll(first)]
+            summaries.sort(key=lambda page: (page.version, page.locale, page.position, page.path))
+            self._pages = (generation.manifest.generation, tuple(summaries))
+        return self._pages[1]
+
+    async def passages(self, page: PageSummary) -> Sequence[Passage]:
+        generation = await self._generation()
+        equal = {"page": page.path, "version": page.version, "locale": page.locale}
+        of_page = edge.Filter(must=[_equals(key, value) for key, value in equal.items()])
+        return sorted(generation.scroll(of_page), key=lambda passage: passage.ordinal)
+
+    async def close(self) -> None:
+        if self._open is not None:
+            await asyncio.to_thread(self._open.shard.close)
+            self._open = None
+
+    async def _generation(self) -> _Generation:
+        if self._open is not None and self._open.stamp == _stamp(self._folder):
+            return self._open
+        async with self._opening:
+            stamp = _stamp(self._folder)
+            if self._open is None or self._open.stamp != stamp:
+                opened = await asyncio.to_thread(_open_current, self._folder)
+                if dict(opened.manifest.lexical) != self._encoder.configuration:
+                    await asyncio.to_thread(opened.shard.close)
+                    raise IndexMismatch(
+                        "the index was built with another BM25 configuration; run: askbook index SOURCE --full"
+                    )
+                previous, self._open = self._open, opened
+                manifest = opened.manifest
+                logger.info("generation opened name=%s passages=%d", manifest.generation, manifest.passages)
+                if previous is not None:
+                    await asyncio.to_thread(previous.shard.close)
+            return self._open
+
+
+class EdgeIndex:
+    """Writes generations."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._encoder = Bm25Encoder()
+
+    @property
+    def lexical(self) -> Mapping[str, str | float]:
+        return self._encoder.configuration
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncGenerator[None, None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._folder / "writer.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as exc:
+            raise IndexBusy(
+                f"another askbook index is writing to {self._folder}; wait for it to end or stop it, then run again"
+            ) from exc
+        try:
+            await asyncio.to_thread(_remove_unfinished, self._folder)
+            yield
+        finally:
+            lock.release()
+
+    async def current(self) -> Manifest | None:
+        try:
+            _, manifest = await asyncio.to_thread(_read_current, self._folder)
+        except IndexMissing:
+            return None
+        return manifest
+
+    async def passage_ids(self) -> AsyncIterator[str]:
+        try:
+            generation = await asyncio.to_thread(_open_current, self._folder)
+        except IndexMissing:
+            return
+        try:
+            for point in generation.records(None, with_payload=False):
+                yield str(point.id)
+        finally:
+            await asyncio.to_thread(generation.shard.close)
+
+    @asynccontextmanager
+    async def generation(self, manifest: Manifest) -> AsyncGenerator[EdgeGeneration, None]:
+        writer = await asyncio.to_thread(EdgeGeneration, self._folder, manifest, self._encoder)
+        try:
+            yield writer
+        finally:
+            await asyncio.to_thread(writer.discard)
+
+    async def close(self) -> None:
+        """Nothing is held between calls."""
+
+
+class EdgeGeneration:
+    """One generation on its way. Made by `EdgeIndex.generation`."""
+
+    def __init__(self, folder: Path, manifest: Manifest, encoder: Bm25Encoder) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._encoder = encoder
+        self._building = folder / f"building-{manifest.generation}"
+        (self._building / "shard").mkdir(parents=True)
+        with _engine_errors():
+            self._shard: edge.EdgeShard | None = edge.EdgeShard.create(
+                str(self._building / "shard"), _configuration(manifest)
+            )
+            for name in layout.KEYWORD_FIELDS:
+                self._shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Keyword))
+            for name in layout.INTEGER_FIELDS:
+                self._shard.update(edge.UpdateOperation.create_field_index(name, edge.PayloadSchemaType.Integer))
+
+    async def put(self, entries: Sequence[Entry]) -> None:
+        layout.check_entries(entries, self._manifest)
+        await asyncio.to_thread(self._put, entries)
+
+    async def publish(self) -> None:
+        await asyncio.to_thread(self._publish)
+
+    def discard(self) -> None:
+        if self._shard is not None:
+            self._shard.close()
+            self._shard = None
+        shutil.rmtree(self._building, ignore_errors=True)
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        with _engine_errors():
+            self._writable.update(edge.UpdateOperation.upsert_points([self._point(entry) for entry in entries]))
+            self._writable.flush()
+
+    def _point(self, entry: Entry) -> edge.Point:
+        weights = self._encoder.of_passage(entry.passage)
+        vectors: dict[str, Any] = {layout.LEXICAL: edge.SparseVector(weights.indices, weights.values)}
+        if entry.vector is not None:
+            vectors[layout.DENSE] = list(entry.vector)
+        return edge.Point(entry.passage.id, vectors, layout.as_payload(entry.passage))
+
+    def _publish(self) -> None:
+        with _engine_errors():
+            count = self._writable.count(edge.CountRequest())
+            if count != self._manifest.passages:
+                raise IndexCorrupt(
+                    f"{count} passages were written, {self._manifest.passages} were planned; run this again"
+                )
+            self._writable.flush()
+            self._writable.close()
+        self._shard = None
+        _write_durably(self._building / "manifest.json", json.dumps(layout.as_json(self._manifest), indent=1))
+        name = f"gen-{self._manifest.generation}"
+        self._building.rename(self._folder / name)
+        _write_durably(self._folder / "CURRENT", name)
+        _remove_old(self._folder, name)
+
+    @property
+    def _writable(self) -> edge.EdgeShard:
+        if self._shard is None:
+            raise BadEntry("this generation is published or discarded: nothing can be added to it")
+        return self._shard
+
+
+@dataclass(frozen=True)
+class _Generation:
+    stamp: tuple[int, int]
+    manifest: Manifest
+    shard: edge.EdgeShard = field(repr=False)
+
+    def scroll(self, wanted: edge.Filter) -> Iterator[Passage]:
+        return (layout.as_passage(point.id, point.payload) for point in self.records(wanted, with_payload=True))
+
+    def records(self, wanted: edge.Filter | None, *, with_payload: bool) -> Iterator[edge.Record]:
+        offset: Any = None
+        while True:
+            with _engine_errors():
+                request = edge.ScrollRequest(offset=offset, limit=_SCROLL, filter=wanted, with_payload=with_payload)
+                points, offset = self.shard.scroll(request)
+            yield from points
+            if offset is None:
+                return
+
+
+def _configuration(manifest: Manifest) -> edge.EdgeConfig:
+    return edge.EdgeConfig(
+        vectors={layout.DENSE: edge.EdgeVectorParams(manifest.dimensions, edge.Distance.Cosine)},
+        sparse_vectors={layout.LEXICAL: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=_NEVER_INDEX),
+        wal_enabled=False,
+    )
+
+
+def _filter(scope: Scope) -> edge.Filter | None:
+    must: list[Any] = [_equals(key, value) for key, value in layout.equal_conditions(scope)]
+    if scope.up_to_position is not None:
+        must.append(edge.FieldCondition("position", range=edge.RangeFloat(lte=scope.up_to_position)))
+    return edge.Filter(must=must) if must else None
+
+
+def _equals(key: str, value: str) -> edge.FieldCondition:
+    return edge.FieldCondition(key, match=edge.MatchValue(value))
+
+
+def _hits(points: Sequence[edge.ScoredPoint]) -> tuple[Hit, ...]:
+    hits = [Hit(layout.as_passage(point.id, point.payload), point.score) for point in points]
+    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.passage.id)))
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """Changes with every publishing: `CURRENT` is a new file each time."""
+    try:
+        status = (folder / "CURRENT").stat()
+    except FileNotFoundError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)
+
+
+def _read_current(folder: Path) -> tuple[Path, Manifest]:
+    try:
+        name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
+    except FileNotFoundError as exc:
+        raise IndexMissing("nothing is indexed yet; run: askbook index SOURCE") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise IndexCorrupt(f"{folder / 'CURRENT'} cannot be read; run: askbook index SOURCE --full") from exc
+    home = folder / name
+    try:
+        data = json.loads((home / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise IndexCorrupt(f"{home} is damaged or gone; run: askbook index SOURCE --full") from exc
+    return home, layout.as_manifest(data)
+
+
+def _open_current(folder: Path) -> _Generation:
+    stamp = _stamp(folder)
+    home, manifest = _read_current(folder)
+    try:
+        with FileLock(folder / "open.lock"):
+            shard = edge.EdgeShard.load(str(home / "shard"))
+    except Exception as exc:  # the engine raises bare Exception for whatever it finds in its files
+        raise IndexCorrupt(f"{home} cannot be opened; run: askbook index SOURCE --full") from exc
+    return _Generation(stamp, manifest, shard)
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for building in folder.glob("building-*"):
+        shutil.rmtree(building)
+
+
+def _remove_old(folder: Path, current: str) -> None:
+    """Keeps the current generation and the one before it: a reader may be opening that one now."""
+    others = sorted((path for path in folder.glob("gen-*") if path.name != current), reverse=True)
+    for old in others[_KEPT_GENERATIONS - 1 :]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_durably(file: Path, text: str) -> None:
+    """The file holds the old text or the new, whatever happens in between."""
+    temporary = file.with_name(file.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(file)
+    if hasattr(os, "O_DIRECTORY"):
+        folder = os.open(file.parent, os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _engine_errors() -> Iterator[None]:
+    try:
+        yield
+    except (BadEntry, IndexCorrupt):
+        raise
+    except Exception as exc:  # every error of the engine is a bare Exception
+        raise SearchUnavailable(f"the embedded engine failed: {exc}") from exc

@@ -1,0 +1,264 @@
+"""A question becomes a stream of `AnswerEvent`s: search, judge, write, cite. Knows ports, never vendors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from time import perf_counter
+
+from chatbot_api.answering import context, evidence, extractive, links, prompts
+from chatbot_api.answering.citations import CitedText
+from chatbot_api.answering.fusion import rank_pages
+from chatbot_api.answering.scope import WantedScope, resolve
+from chatbot_api.errors import AnswerCutShort, EmbedderUnavailable, IndexMismatch, ModelError, ModelPackageError
+from chatbot_api.models.domain import (
+    Answer,
+    AnswerEvent,
+    Candidates,
+    Citation,
+    CitationMade,
+    Hit,
+    Manifest,
+    Message,
+    Mode,
+    Nearest,
+    Passage,
+    Progress,
+    Question,
+    SearchQuery,
+    SourcesFound,
+    State,
+    TextDelta,
+    Timings,
+    TurnDone,
+    Vector,
+)
+from chatbot_api.ports import Embedder, Generator, VectorStore
+
+logger = logging.getLogger(__name__)
+
+_NEAREST = 3
+
+
+class RagService:
+    def __init__(
+        self,
+        embedder: Embedder,
+        store: VectorStore,
+        generator: Generator | None,
+        *,
+        context_passages: int = 8,
+        candidates: int = 50,
+        embed_timeout: float = 5.0,
+        site_url: str = "",
+    ) -> None:
+        """Without a generator every answer is quoted. `site_url` wins over the one the index was built with."""
+        self._embedder = embedder
+        self._store = store
+        self._generator = generator
+        self._context_passages = context_passages
+        self._candidates = candidates
+        self._embed_timeout = embed_timeout
+        self._site_url = site_url
+
+    async def manifest(self) -> Manifest:
+        """The index that questions are asked of. Raises as `VectorStore.manifest` does, and `IndexMismatch` where its
+        vectors are of another model than ours."""
+        manifest = await self._store.manifest()
+        ours = (self._embedder.model, self._embedder.dimensions)
+        if (manifest.embedding_model, manifest.dimensions) != ours:
+            raise IndexMismatch(
+                f"the index was built with {manifest.embedding_model} ({manifest.dimensions} dimensions), but the "
+                f"settings say {ours[0]} ({ours[1]}); change the settings back, or run: askbook index SOURCE"
+            )
+        return manifest
+
+    async def question(
+        self,
+        text: str,
+        *,
+        page: str | None = None,
+        scope: WantedScope | None = None,
+        selection: str = "",
+        history: Sequence[Message] = (),
+    ) -> Question:
+        """A question in the index's terms. Raises `UnknownPage`, `UnknownScope`, and as `manifest` does."""
+        await self.manifest()
+        resolved, here = resolve(scope or WantedScope(), page, await self._store.pages())
+        return Question(text.strip(), resolved, here, selection.strip(), tuple(history))
+
+    async def get_rag_response(self, query: str) -> str:
+        """The text of an answer to a question about the whole book."""
+        async with aclosing(self.answer(await self.question(query))) as events:
+            async for event in events:
+                if isinstance(event, TurnDone):
+                    return event.answer.text
+        raise AnswerCutShort("the answer's events ended without TurnDone")
+
+    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+        """Ends with `TurnDone`, or raises: an `IndexError_` or `SearchUnavailable` before the first `TextDelta`,
+        `AnswerCutShort` after it. Closing it stops whatever is under way."""
+        clock = _Clock()
+        manifest = await self.manifest()
+        yield Progress("searching")
+        vector, notices = await self._embedded(question, manifest, clock)
+        candidates = await self._store.search(
+            SearchQuery(_searched(question), vector, question.scope, limit=self._candidates)
+        )
+        hits = context.choose(rank_pages(candidates), self._context_passages)
+        if question.selection and question.page is not None:
+            around = await self._store.passages(question.page)
+            hits = context.with_selection(hits, around, question.selection, self._context_passages)
+        clock.searched()
+        turn = _Turn(manifest, self._site_url or manifest.site_url, tuple(hits), notices, clock)
+
+        if not question.selection and evidence.says_nothing(candidates, manifest.embedding_model):
+            yield turn.not_in_docs("search")
+            return
+        yield SourcesFound(tuple(hits))
+        if self._generator is not None:
+            try:
+                async with aclosing(self._generated(self._generator, question, turn)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except AnswerCutShort:
+                raise
+            except ModelError as exc:
+                logger.warning("model failed, quoting instead code=%s cause=%s", exc.code, exc)
+                turn.notices.append(exc.public)
+        for event in _quoted(question, turn):
+            yield event
+
+    async def search(self, question: Question) -> Candidates:
+        """Retrieval alone, as `answer` does it."""
+        vector, _ = await self._embedded(question, await self.manifest(), _Clock())
+        return await self._store.search(
+            SearchQuery(_searched(question), vector, question.scope, limit=self._candidates)
+        )
+
+    async def _embedded(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[Vector | None, list[str]]:
+        """The question's vector; None, with a notice, where words alone must do."""
+        if not manifest.has_vectors:
+            return None, ["The index is still being built: for now only the words of your question were searched for."]
+        try:
+            async with asyncio.timeout(self._embed_timeout):
+                vector = await self._embedder.embed_question(_searched(question))
+        except (EmbedderUnavailable, ModelPackageError, TimeoutError) as exc:
+            logger.warning("embedder failed, searching by words cause=%s", str(exc) or type(exc).__name__)
+            return None, [EmbedderUnavailable.public]
+        clock.embedded()
+        return vector, []
+
+    async def _generated(
+        self, generator: Generator, question: Question, turn: _Turn
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        prompt = prompts.answer_prompt(question, [hit.passage for hit in turn.hits])
+        cited = CitedText([hit.passage for hit in turn.hits], turn.cite)
+        opening = ""
+        begun = False
+        yield Progress("writing")
+        async with aclosing(generator.stream(prompt)) as pieces:
+            async for piece in pieces:
+                turn.clock.first_word()
+                if not begun:
+                    opening += piece
+                    if prompts.NOT_IN_DOCS.startswith(opening.strip()):
+                        continue  # it may be the admission that the book does not say
+                    if opening.strip().startswith(prompts.NOT_IN_DOCS):
+                        break
+                    begun, piece = True, opening
+                for event in cited.feed(piece):
+                    yield event
+        if not begun:
+            yield turn.not_in_docs("generated")
+            return
+        for event in cited.end():
+            yield event
+        yield turn.done(cited.text.strip(), "answered", "generated", cited.citations)
+
+
+class _Clock:
+    """Milliseconds since a question arrived."""
+
+    def __init__(self) -> None:
+        self._start = perf_counter()
+        self._embed = self._search = self._first_word = 0.0
+
+    def embedded(self) -> None:
+        self._embed = self._now()
+
+    def searched(self) -> None:
+        self._search = self._now() - self._embed
+
+    def first_word(self) -> None:
+        self._first_word = self._first_word or self._now()
+
+    def timings(self) -> Timings:
+        return Timings(self._embed, self._search, self._first_word, self._now())
+
+    def _now(self) -> float:
+        return round((perf_counter() - self._start) * 1000, 2)
+
+
+class _Turn:
+    """What every way of answering one question needs at its end."""
+
+    def __init__(
+        self, manifest: Manifest, site_url: str, hits: tuple[Hit, ...], notices: list[str], clock: _Clock
+    ) -> None:
+        self.hits = hits
+        self.notices = notices
+        self.clock = clock
+        self._manifest = manifest
+        self._site_url = site_url
+
+    def cite(self, number: int, passage: Passage, quote: str) -> Citation:
+        return Citation(
+            number=number,
+            title=passage.title,
+            heading_path=passage.heading_path,
+            url=links.passage_url(passage, quote, self._site_url),
+            quote=quote,
+            passage_id=passage.id,
+            page=passage.page,
+        )
+
+    def done(
+        self, text: str, state: State, mode: Mode, citations: tuple[Citation, ...], nearest: tuple[Nearest, ...] = ()
+    ) -> TurnDone:
+        notice = " ".join(self.notices)
+        return TurnDone(Answer(text, state, mode, citations, nearest, self._manifest, self.clock.timings(), notice))
+
+    def not_in_docs(self, mode: Mode) -> TurnDone:
+        pages = dict.fromkeys(hit.passage.its_page() for hit in self.hits)
+        nearest = tuple(
+            Nearest(page.title, page.heading_path, links.page_url(page, self._site_url), page.path)
+            for page in list(pages)[:_NEAREST]
+        )
+        text = "This book does not seem to answer that."
+        if nearest:
+            text += " The closest pages are: " + ", ".join(near.title for near in nearest) + "."
+        return self.done(text, "not_in_docs", mode, (), nearest)
+
+
+def _quoted(question: Question, turn: _Turn) -> list[AnswerEvent]:
+    events: list[AnswerEvent] = []
+    citations: list[Citation] = []
+    text = ""
+    for number, extract in enumerate(extractive.extracts(_searched(question), turn.hits), 1):
+        paragraph, at = extractive.as_paragraph(extract, number)
+        glue = "\n\n" if text else ""
+        citation = turn.cite(number, extract.passage, extract.quote)
+        events += [TextDelta(glue + paragraph), CitationMade(citation, len(text) + len(glue) + at)]
+        text += glue + paragraph
+        citations.append(citation)
+    turn.clock.first_word()
+    return [*events, turn.done(text, "answered", "extractive", tuple(citations))]
+
+
+def _searched(question: Question) -> str:
+    """What is looked for: a question about a selection is about its words too."""
+    return f"{question.text}\n{question.selection[:1000]}" if question.selection else question.text

@@ -1,0 +1,280 @@
+"""From a question to an answer over fakes: what is searched, who writes, what is cited, what is said on failure."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from chatbot_api.answering.scope import WantedScope
+from chatbot_api.errors import (
+    AnswerCutShort,
+    AskbookError,
+    IndexMismatch,
+    IndexMissing,
+    ModelDenied,
+    ModelRateLimited,
+    ModelUnavailable,
+    SearchUnavailable,
+    UnknownPage,
+    UnknownScope,
+)
+from chatbot_api.models.domain import (
+    Answer,
+    AnswerEvent,
+    CitationMade,
+    Entry,
+    Message,
+    Passage,
+    SourcesFound,
+    TextDelta,
+    TurnDone,
+)
+from chatbot_api.services.rag_service import RagService
+from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
+from tests.conftest import manifest, passage
+
+TOPICS = passage("A node publishes messages to a topic. Topics have names.", page="/docs/topics", position=1)
+ACTIONS = passage("An action has a goal and sends feedback.", page="/docs/actions", title="Actions", position=2)
+OLD = passage("A node sends messages to a topic.", page="/docs/1.0/topics", version="1.0")
+
+
+async def book(*passages: Passage, **changes: object) -> tuple[HashEmbedder, MemoryIndex]:
+    embedder, index = HashEmbedder(), MemoryIndex()
+    passages = passages or (TOPICS, ACTIONS)
+    wanted = manifest(passages=len(passages), **changes)
+    async with index.generation(wanted) as generation:
+        await generation.put(
+            [Entry(p, await embedder.embed_question(p.text) if wanted.has_vectors else None) for p in passages]
+        )
+        await generation.publish()
+    embedder.asked.clear()
+    return embedder, index
+
+
+async def events_of(rag: RagService, text: str, **asked: object) -> list[AnswerEvent]:
+    question = await rag.question(text, **asked)  # type: ignore[arg-type]  # the test names the fields
+    return [event async for event in rag.answer(question)]
+
+
+async def answer_of(rag: RagService, text: str, **asked: object) -> Answer:
+    last = (await events_of(rag, text, **asked))[-1]
+    assert isinstance(last, TurnDone)
+    return last.answer
+
+
+async def test_without_a_model_the_best_passages_are_quoted_with_their_links() -> None:
+    embedder, index = await book()
+
+    answer = await answer_of(RagService(embedder, index, None, site_url="https://book.example"), "What is a topic?")
+
+    assert (answer.state, answer.mode, answer.notice) == ("answered", "extractive", "")
+    assert "A node publishes messages to a topic." in answer.text
+    first = answer.citations[0]
+    assert first.number == 1
+    assert first.quote in TOPICS.text
+    assert first.url.startswith("https://book.example/docs/topics#:~:text=")
+    assert "[1]" in answer.text
+
+
+async def test_a_model_answers_from_the_passages_and_its_pointers_become_citations() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Nodes publish ", "to topics [", "1]. Bye [7]."])
+
+    events = await events_of(RagService(embedder, index, model), "What is a topic?")
+
+    done = events[-1]
+    assert isinstance(done, TurnDone)
+    assert done.answer.text == "Nodes publish to topics [1]. Bye."
+    assert (done.answer.mode, [c.page for c in done.answer.citations]) == ("generated", ["/docs/topics"])
+    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == done.answer.text
+    assert [e.at for e in events if isinstance(e, CitationMade)] == [24]
+    assert '<passage number="1"' in model.prompts[0].user
+    assert "What is a topic?" in model.prompts[0].user
+
+
+async def test_sources_are_told_before_the_first_word() -> None:
+    embedder, index = await book()
+
+    events = await events_of(RagService(embedder, index, ScriptedGenerator(["Yes [1]."])), "What is a topic?")
+
+    kinds = [type(event) for event in events]
+    assert kinds.index(SourcesFound) < kinds.index(TextDelta)
+
+
+async def test_the_models_own_admission_is_not_in_docs_with_the_nearest_pages() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["NOT_IN", "_DOCS"])
+
+    answer = await answer_of(RagService(embedder, index, model), "What is a topic's price?")
+
+    assert (answer.state, answer.citations) == ("not_in_docs", ())
+    assert answer.nearest[0].page == "/docs/topics"
+    assert "NOT_IN_DOCS" not in answer.text
+
+
+async def test_a_question_that_shares_nothing_with_the_book_costs_no_model_call() -> None:
+    embedder, index = await book(has_vectors=False)
+    model = ScriptedGenerator(["Nonsense."])
+
+    answer = await answer_of(RagService(embedder, index, model), "zzz qqq")
+
+    assert (answer.state, answer.mode) == ("not_in_docs", "search")
+    assert model.prompts == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ModelUnavailable("cause"), ModelRateLimited("cause"), ModelDenied("cause")],
+    ids=lambda error: error.code,
+)
+async def test_when_the_model_fails_the_book_is_quoted_and_the_reader_is_told(error: AskbookError) -> None:
+    embedder, index = await book()
+
+    answer = await answer_of(RagService(embedder, index, ScriptedGenerator(error=error)), "What is a topic?")
+
+    assert (answer.state, answer.mode, answer.notice) == ("answered", "extractive", error.public)
+    assert answer.citations
+    assert "cause" not in answer.text + answer.notice
+
+
+async def test_an_answer_that_breaks_off_is_an_error_and_not_an_answer() -> None:
+    embedder, index = await book()
+    rag = RagService(embedder, index, ScriptedGenerator(["Nodes publish "], error=AnswerCutShort("cut")))
+
+    with pytest.raises(AnswerCutShort):
+        await events_of(rag, "What is a topic?")
+
+
+async def test_when_the_embedder_fails_words_are_searched_and_the_reader_is_told() -> None:
+    embedder, index = await book()
+    embedder.down = True
+
+    answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
+
+    assert answer.citations[0].page in ("/docs/topics", "/docs/1.0/topics")
+    assert "Only the words" in answer.notice
+
+
+async def test_while_vectors_are_being_made_words_are_searched_and_the_reader_is_told() -> None:
+    embedder, index = await book(has_vectors=False)
+
+    answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
+
+    assert answer.citations
+    assert "still being built" in answer.notice
+    assert embedder.asked == []
+
+
+async def test_a_store_that_is_down_is_an_error_and_never_not_in_docs() -> None:
+    embedder, index = await book()
+    rag = RagService(embedder, index, None)
+    question = await rag.question("What is a topic?")
+    index.error = SearchUnavailable("down")
+
+    with pytest.raises(SearchUnavailable):
+        _ = [event async for event in rag.answer(question)]
+
+
+async def test_an_index_of_another_model_is_refused_with_the_command_that_mends_it() -> None:
+    _, index = await book()
+
+    with pytest.raises(IndexMismatch, match="run: askbook index SOURCE"):
+        await RagService(HashEmbedder(model="another"), index, None).question("What is a topic?")
+
+
+async def test_before_the_first_index_there_is_nothing_to_ask() -> None:
+    with pytest.raises(IndexMissing):
+        await RagService(HashEmbedder(), MemoryIndex(), None).question("What is a topic?")
+
+
+async def test_the_readers_page_sets_version_and_locale() -> None:
+    embedder, index = await book(TOPICS, ACTIONS, OLD)
+
+    answer = await answer_of(RagService(embedder, index, None), "messages to a topic", page="/docs/1.0/topics/")
+
+    assert {c.page for c in answer.citations} == {"/docs/1.0/topics"}
+
+
+async def test_up_to_never_shows_what_comes_later() -> None:
+    embedder, index = await book()
+
+    answer = await answer_of(RagService(embedder, index, None), "goal topic", scope=WantedScope(up_to="/docs/topics"))
+
+    assert {c.page for c in answer.citations} == {"/docs/topics"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "sentence"),
+    [
+        ({"page": "/docs/topicz"}, UnknownPage, "Known pages: /docs/topics, /docs/actions"),
+        ({"scope": WantedScope(version="9")}, UnknownScope, "Known: current"),
+        ({"scope": WantedScope(locale="fr")}, UnknownScope, "Known: en"),
+        ({"scope": WantedScope(path_prefix="/nowhere")}, UnknownScope, "holds no page"),
+        ({"scope": WantedScope(up_to="/docs/none")}, UnknownPage, "Known pages"),
+    ],
+)
+async def test_an_unknown_place_is_refused_naming_what_there_is(
+    asked: dict[str, object], error: type[AskbookError], sentence: str
+) -> None:
+    embedder, index = await book()
+
+    with pytest.raises(error, match=sentence):
+        await RagService(embedder, index, None).question("topic", **asked)  # type: ignore[arg-type]  # as parametrized
+
+
+async def test_a_selection_brings_its_passage_first_and_reaches_the_model_as_data() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["It publishes [1]."])
+
+    answer = await answer_of(
+        RagService(embedder, index, model), "What does this mean?", page="/docs/topics", selection="Topics have names."
+    )
+
+    assert answer.citations[0].page == "/docs/topics"
+    assert "<selection>\nTopics have names.\n</selection>" in model.prompts[0].user
+
+
+async def test_the_conversation_so_far_reaches_the_model() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Yes [1]."])
+    history = (Message("reader", "Hello"), Message("assistant", "Hi"))
+
+    await answer_of(RagService(embedder, index, model), "What is a topic?", history=history)
+
+    assert model.prompts[0].history == history
+
+
+async def test_a_reader_who_leaves_stops_the_model() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Nodes ", "never said"], gate=1)
+    rag = RagService(embedder, index, model)
+
+    async with aclosing(rag.answer(await rag.question("What is a topic?"))) as events:
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+
+    assert model.stopped.is_set()
+
+
+async def test_a_cancelled_turn_stops_the_model() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Nodes "], gate=0)
+    turn = asyncio.create_task(events_of(RagService(embedder, index, model), "What is a topic?"))
+    await model.waiting.wait()
+
+    turn.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await turn
+
+    assert model.stopped.is_set()
+
+
+async def test_get_rag_response_is_the_text_of_the_answer() -> None:
+    embedder, index = await book()
+
+    text = await RagService(embedder, index, ScriptedGenerator(["Nodes publish [1]."])).get_rag_response("What is it?")
+
+    assert text == "Nodes publish [1]."
