@@ -1,0 +1,137 @@
+"""Pages to passages: what is never cut, what is, and ids that say where a passage stands."""
+
+from __future__ import annotations
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot_api.answering.text import units_of
+from chatbot_api.models.domain import Block, BlockKind, Page, Section
+from qdrant_indexer.chunking import estimate_tokens, fenced, passages_of
+
+
+def page(*sections: Section, path: str = "/docs/a", title: str = "A") -> Page:
+    return Page(path=path, title=title, source="a.md", sections=sections, breadcrumbs=("Guides",), position=3)
+
+
+def section(*blocks: Block, headings: tuple[str, ...] = (), anchor: str | None = None) -> Section:
+    return Section(headings, anchor, blocks)
+
+
+def paragraph(text: str, **changes: object) -> Block:
+    return Block("paragraph", text, **changes)  # type: ignore[arg-type]  # the test names the fields
+
+
+def test_each_heading_begins_a_passage_that_knows_its_place() -> None:
+    passages = passages_of(
+        page(section(paragraph("Opening.")), section(paragraph("More."), headings=("Use", "Fast"), anchor="fast"))
+    )
+
+    assert [(p.text, p.heading_path, p.anchor, p.ordinal, p.position) for p in passages] == [
+        ("Opening.", ("Guides", "A"), None, 0, 3),
+        ("More.", ("Guides", "A", "Use", "Fast"), "fast", 1, 3),
+    ]
+
+
+def test_a_page_without_text_can_still_be_found_by_its_title() -> None:
+    assert [p.text for p in passages_of(page())] == ["A"]
+
+
+def test_short_blocks_share_a_passage_and_long_ones_begin_another() -> None:
+    long = " ".join(f"Sentence {n} goes on." for n in range(30))
+
+    passages = passages_of(page(section(paragraph("One."), paragraph("Two."), paragraph(long))), max_tokens=60)
+
+    assert passages[0].text.startswith("One.\n\nTwo.")
+    assert len(passages) > 2
+    assert all(estimate_tokens(p.text) <= 60 for p in passages)
+
+
+def test_code_and_tables_are_never_cut() -> None:
+    code = "\n".join(f"line_{n} = {n}" for n in range(200))
+    table = "| a | b |\n|---|---|\n" + "\n".join(f"| {n} | {n} |" for n in range(200))
+
+    passages = passages_of(page(section(Block("code", code, language="python"), Block("table", table))))
+
+    assert [p.text for p in passages] == [f"```python\n{code}\n```", table]
+
+
+def test_a_long_list_is_cut_between_its_items() -> None:
+    items = [f"- item {n} with several words\n  - below it" for n in range(40)]
+
+    passages = passages_of(page(section(Block("list", "\n".join(items)))), max_tokens=50)
+
+    assert len(passages) > 3
+    assert all(p.text.startswith("- item") and p.text.endswith("below it") for p in passages)
+    assert "\n".join(p.text for p in passages) == "\n".join(items)
+
+
+def test_a_label_says_which_tab_a_block_stands_in() -> None:
+    blocks = (
+        paragraph("Install it."),
+        paragraph("Run a.", within=("npm",)),
+        paragraph("Run b.", within=("yarn",)),
+        paragraph("Done."),
+    )
+
+    (only,) = passages_of(page(section(*blocks)))
+
+    assert only.text == "Install it.\n\n[npm]\nRun a.\n\n[yarn]\nRun b.\n\nDone."
+
+
+def test_a_fence_is_longer_than_the_backticks_within() -> None:
+    assert (
+        fenced(Block("code", "```\nx\n```", language="md", caption="a.md")) == '````md title="a.md"\n```\nx\n```\n````'
+    )
+
+
+def test_ids_are_stable_and_tell_apart_equal_texts_in_different_places() -> None:
+    same = (
+        section(paragraph("Same.")),
+        section(paragraph("Same.")),
+        section(paragraph("Same."), headings=("H",), anchor="h"),
+    )
+
+    first, again = passages_of(page(*same)), passages_of(page(*same))
+    elsewhere = passages_of(page(*same, path="/docs/b"))
+
+    ids = [p.id for p in first]
+    assert ids == [p.id for p in again]
+    assert len({*ids, *(p.id for p in elsewhere)}) == 6
+    assert all(uuid.UUID(i).version == 5 for i in ids)
+
+
+def test_a_change_above_does_not_change_the_ids_below() -> None:
+    before = passages_of(page(section(paragraph("Old.")), section(paragraph("Kept."), headings=("H",), anchor="h")))
+    after = passages_of(page(section(paragraph("New.")), section(paragraph("Kept."), headings=("H",), anchor="h")))
+
+    assert before[0].id != after[0].id
+    assert before[1].id == after[1].id
+
+
+KINDS: tuple[BlockKind, ...] = ("paragraph", "list", "table", "code", "maths")
+
+
+@given(
+    st.lists(st.builds(Block, st.sampled_from(KINDS), st.text(min_size=1, max_size=300)), max_size=8),
+    st.integers(5, 80),
+)
+def test_no_block_is_lost_whatever_it_holds(blocks: list[Block], limit: int) -> None:
+    passages = passages_of(page(section(*blocks)), max_tokens=limit)
+
+    whole = "".join("".join(p.text.split()) for p in passages)
+    for block in blocks:
+        if block.kind == "code":
+            assert any(block.text in p.text for p in passages)
+        assert all("".join(part.split()) in whole for part in block.text.split())
+
+
+@given(st.text(alphabet="ab.| -`$\n[]1) ", max_size=200))
+def test_units_are_verbatim_and_in_order(text: str) -> None:
+    at = 0
+    for unit in units_of(text):
+        assert text[unit.start : unit.start + len(unit.text)] == unit.text
+        assert unit.start >= at
+        at = unit.start + len(unit.text)
