@@ -1,0 +1,12 @@
+"""What routes depend on."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from chatbot_api.bootstrap import Services
+
+
+def services(request: Request) -> Services:
+    """Opened by the app's lifespan."""
+    return request.app.state.services  # type: ignore[no-any-return]  # put there by the lifespan

@@ -1,0 +1,79 @@
+"""Errors as RFC 9457 problems: one table of statuses, one way to write them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from chatbot_api.errors import AskbookError, BadQuestion, IndexError_, ThreadNotFound, UpstreamError
+from chatbot_api.models.chat_models import Problem
+from chatbot_api.observe import request_id
+
+STATUSES: Final[tuple[tuple[type[AskbookError], HTTPStatus], ...]] = (
+    (BadQuestion, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ThreadNotFound, HTTPStatus.NOT_FOUND),
+    (IndexError_, HTTPStatus.SERVICE_UNAVAILABLE),
+    (UpstreamError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AskbookError, HTTPStatus.INTERNAL_SERVER_ERROR),
+)
+RETRY_AFTER_SECONDS: Final = 5
+
+
+def problem_of(error: AskbookError) -> Problem:
+    """What a client may know of the error. A `BadQuestion` speaks to the reader itself; all others are for the log."""
+    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    return problem(status, error.code, str(error) if isinstance(error, BadQuestion) else error.public)
+
+
+def problem(status: int, code: str, detail: str | list[dict[str, Any]]) -> Problem:
+    return Problem(
+        type=f"urn:askbook:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        request_id=request_id.get(),
+    )
+
+
+def as_http(wrong: Problem) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if wrong.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return JSONResponse(
+        wrong.model_dump(), status_code=wrong.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def places(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """FastAPI's list, without what the reader sent and without exceptions in it."""
+    return [{"type": error["type"], "loc": list(error["loc"]), "msg": error["msg"]} for error in errors]
+
+
+def install(app: FastAPI) -> None:
+    handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
+        AskbookError: _ours,
+        RequestValidationError: _invalid,
+        HTTPException: _http,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _ours(_: Request, error: AskbookError) -> Response:
+    return as_http(problem_of(error))
+
+
+async def _invalid(_: Request, error: RequestValidationError) -> Response:
+    return as_http(problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", places(list(error.errors()))))
+
+
+async def _http(_: Request, error: HTTPException) -> Response:
+    code = HTTPStatus(error.status_code).name.lower()
+    response = as_http(problem(error.status_code, code, str(error.detail)))
+    response.headers.update(error.headers or {})
+    return response

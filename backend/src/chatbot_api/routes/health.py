@@ -1,0 +1,53 @@
+"""`GET /health`: can questions be answered, and how well. `GET /health/live`: is the process there."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from chatbot_api import __version__
+from chatbot_api.bootstrap import Services
+from chatbot_api.errors import AskbookError
+from chatbot_api.models.chat_models import Component, Health, IndexModel
+from chatbot_api.routes.deps import services
+
+logger = logging.getLogger(__name__)
+router = APIRouter()
+
+
+@router.get("/health", response_model=Health, responses={503: {"model": Health}})
+async def health(response: Response, services: Annotated[Services, Depends(services)]) -> Health:
+    """Ready or degraded: 200. Down: 503, and the component's `detail` names the command that mends it."""
+    index = None
+    try:
+        manifest = await services.rag.manifest()
+        index = IndexModel(
+            generation=manifest.generation, built_at=manifest.built_at, source_revision=manifest.source_revision
+        )
+        if manifest.has_vectors:
+            found = Component(status="ready", detail=f"{manifest.passages} passages of {manifest.pages} pages")
+        else:
+            found = Component(
+                status="degraded", detail="Vectors are still being made; questions are searched by words."
+            )
+    except AskbookError as exc:
+        logger.warning("index not usable code=%s cause=%s", exc.code, exc)
+        found = Component(status="down", detail=exc.public)
+    writes = services.generator.model if services.generator else "none: passages are quoted"
+    components = {
+        "index": found,
+        "embedder": Component(status="ready", detail=services.embedder.model),
+        "answers": Component(status="ready", detail=writes),
+    }
+    if found.status == "down":
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Health(status=found.status, version=__version__, components=components, index=index)
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    """Says only that the process answers."""
+    return {"status": "alive"}
