@@ -1,1 +1,315 @@
-def main() -> None: ...
+"""The command line: arguments in, sentences or JSON out. Everything it does is done elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from chatbot_api.config import Settings
+from chatbot_api.errors import AskbookError, EmbedderUnavailable
+
+if TYPE_CHECKING:
+    from chatbot_api.bootstrap import Services
+    from chatbot_api.models.domain import Answer
+    from qdrant_indexer.indexing import Progress, Report
+    from qdrant_indexer.sources.layout import SiteLayout
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+RESUMABLE: Final = 3
+
+T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+app = typer.Typer(
+    help="Ask a Docusaurus book. Settings come from the environment and from .env; `askbook doctor` checks them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    app()
+
+
+@app.command()
+def index(
+    source: Annotated[Path, typer.Argument(help="Folder of a Docusaurus site, or of its Markdown files.")],
+    full: Annotated[bool, typer.Option("--full", help="Build the index anew even where nothing changed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where a page could not be read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the index equal to the book. Run it again after every change, or after it was stopped: it goes on."""
+    settings = _settings()
+    with _resumable():
+        report = _run(_index(settings, source, full, as_json))
+    if as_json:
+        print(json.dumps(_report_as_json(report), indent=2))  # noqa: T201
+    else:
+        _tell_report(report)
+    if strict and report.bad:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in quotes.")],
+    page: Annotated[str | None, typer.Option(help="Path of the page the reader is on.")] = None,
+    selection: Annotated[str, typer.Option(help="Text the reader marked on that page.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask one question and print the answer with its citations."""
+    from chatbot_api.models.chat_models import ChatRequest, as_response
+
+    try:
+        request = ChatRequest(query=question, page=page, selection=selection)
+    except ValidationError as exc:
+        _fail(_sentences(exc), WRONG_USAGE)
+    show = (lambda _: None) if as_json else _print_piece
+    answer, thread_id, message_id = _run(_ask(_settings(), request.query, request.page, request.selection, show))
+    if as_json:
+        print(as_response(answer, thread_id, message_id).model_dump_json(indent=2))  # noqa: T201
+    else:
+        _tell_sources(answer)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; HOST by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; PORT by default.", min=0, max=65535)] = None,
+) -> None:
+    """Serve the API and a page to try it."""
+    import uvicorn
+
+    from chatbot_api.main import create_app
+
+    settings = _settings()
+    uvicorn.run(
+        create_app(settings),
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the setup, and say what mends what is wrong."""
+    from askbook.doctor import Finding, examine
+
+    async def look() -> list[Finding]:
+        async with _services(_settings()) as services:
+            return [finding async for finding in examine(services)]
+
+    findings = _run(look())
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))  # noqa: T201
+    else:
+        for finding in findings:
+            mend = f"\n{'':>19}{finding.mend}" if finding.mend else ""
+            typer.echo(f"{finding.status:<8} {finding.subject:<9} {finding.detail}{mend}")
+    if any(finding.status == "wrong" for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+@app.command("eval")
+def evaluate(
+    questions: Annotated[Path, typer.Argument(help="A file with one question a line, as JSON.")],
+    as_json: Json = False,
+) -> None:
+    """Measure how well the index finds the pages that answer the questions of a file."""
+    from askbook import evaluation
+
+    async def measure() -> evaluation.Evaluation:
+        wanted = evaluation.read_questions(questions)
+        async with _services(_settings()) as services:
+            return await evaluation.evaluate(services.rag, wanted)
+
+    result = _run(measure())
+    typer.echo(evaluation.as_json_text(result) if as_json else evaluation.as_text(result))
+
+
+# Doing ------------------------------------------------------------------------------------------------
+
+
+async def _index(settings: Settings, source: Path, full: bool, as_json: bool) -> Report:
+    from chatbot_api.bootstrap import open_indexing
+    from qdrant_indexer.indexing import Origin
+    from qdrant_indexer.indexing import index as run_index
+    from qdrant_indexer.sources.layout import find_layout
+    from qdrant_indexer.sources.markdown import read_markdown
+    from qdrant_indexer.vector_cache import VectorCache
+
+    layout = find_layout(source)
+    async with open_indexing(settings) as services:
+        with VectorCache(settings.data_dir / "vectors.sqlite") as cache, _progress(quiet=as_json) as on_progress:
+            return await run_index(
+                read_markdown(layout),
+                origin=Origin(str(source), _revision(layout), settings.site_url or layout.site_url),
+                embedder=services.embedder,
+                vector_index=services.vector_index,
+                cache=cache,
+                full=full,
+                on_progress=on_progress,
+            )
+
+
+async def _ask(
+    settings: Settings, query: str, page: str | None, selection: str, show: Callable[[str], None]
+) -> tuple[Answer, str, str]:
+    from chatbot_api.models.domain import TextDelta, TurnDone
+
+    async with _services(settings) as services:
+        turn = await services.chat.begin(query, page=page, selection=selection)
+        async with aclosing(services.chat.answer(turn)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    show(event.text)
+                elif isinstance(event, TurnDone):
+                    return event.answer, turn.thread_id, turn.message_id
+    raise AskbookError("the answer ended without its end")
+
+
+@asynccontextmanager
+async def _services(settings: Settings) -> AsyncGenerator[Services, None]:
+    from chatbot_api.bootstrap import open_services
+
+    async with open_services(settings) as services:
+        yield services
+
+
+def _revision(layout: SiteLayout) -> str:
+    """The commit of the source folder; empty where it is in no git repository."""
+    try:
+        found = subprocess.run(  # noqa: S603 - a fixed command over a folder the owner named
+            ["git", "-C", str(layout.docs_dir), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
+# Failing ----------------------------------------------------------------------------------------------
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as exc:
+        _fail(_sentences(exc), WRONG_USAGE)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except EmbedderUnavailable as exc:
+        _fail(f"{exc}\nWhat was embedded is kept: run the same command again to go on.", RESUMABLE)
+    except AskbookError as exc:
+        _fail(str(exc), FAILED)
+
+
+@contextmanager
+def _resumable() -> Generator[None, None, None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        _fail("Stopped. What was embedded is kept: run the same command again to go on.", RESUMABLE)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(f"askbook: {sentence}", err=True)
+    raise typer.Exit(code)
+
+
+def _sentences(error: ValidationError) -> str:
+    """What is wrong, without the value: it may be a secret."""
+    told = []
+    for wrong in error.errors():
+        name = ".".join(str(part) for part in wrong["loc"]).upper()
+        message = wrong["msg"].removeprefix("Value error, ")
+        told.append(f"{name}: {message}" if name else message)
+    return "; ".join(told)
+
+
+# Telling ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Callable[[Progress], None], None, None]:
+    """A bar on a terminal, a line for each step elsewhere, nothing for programs."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bars(*columns, console=Console(stderr=True)) as bars:
+            tasks: dict[str, Any] = {}
+
+            def move(progress: Progress) -> None:
+                if progress.step not in tasks:
+                    tasks[progress.step] = bars.add_task(progress.step, total=progress.total)
+                bars.update(tasks[progress.step], completed=progress.done, total=progress.total)
+
+            yield move
+    else:
+        seen: set[str] = set()
+
+        def say(progress: Progress) -> None:
+            if progress.step not in seen:
+                seen.add(progress.step)
+                typer.echo(f"{progress.step} {progress.total or ''}".rstrip(), err=True)
+
+        yield say
+
+
+def _tell_report(report: Report) -> None:
+    for skip in report.bad:
+        typer.echo(f"skipped {skip.source}: {skip.reason}", err=True)
+    left_out = len(report.skipped) - len(report.bad)
+    notes = [f"{len(report.bad)} skipped"] if report.bad else []
+    notes += [f"{left_out} left out by their authors"] if left_out else []
+    typer.echo(
+        f"{report.pages} pages, {report.passages} passages: written {report.written}, dropped {report.dropped}, "
+        f"kept {report.kept}; embedded {report.embedded}{''.join(f'; {note}' for note in notes)}"
+    )
+    typer.echo(f"generation {report.generation}{'' if report.published else ' (nothing changed)'}")
+
+
+def _report_as_json(report: Report) -> dict[str, Any]:
+    return asdict(report)
+
+
+def _print_piece(text: str) -> None:
+    typer.echo(text, nl=False)
+
+
+def _tell_sources(answer: Answer) -> None:
+    if answer.state == "not_in_docs":
+        typer.echo(answer.text)
+    typer.echo("\n")
+    for citation in answer.citations:
+        typer.echo(f"[{citation.number}] {' > '.join(citation.heading_path)}\n    {citation.url}")
+    for near in answer.nearest:
+        typer.echo(f"  - {' > '.join(near.heading_path)}\n    {near.url}")
+    notice = f"; {answer.notice}" if answer.notice else ""
+    typer.echo(f"\n({answer.state}, {answer.mode}, {answer.timings.total:.0f} ms{notice})")

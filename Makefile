@@ -1,0 +1,76 @@
+# The menu: `make` prints it.
+PYTHON ?= python3
+SITE ?= site
+Q ?= How does Askbook make sure that a citation is true?
+BIN := .venv/bin
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval site clean
+
+help: ## Print this menu
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(RUNTIME) ## Install Askbook into .venv
+
+demo: setup ## Install, index site/, answer a question, serve http://127.0.0.1:8000
+	$(BIN)/askbook index $(SITE)
+	@printf '\n> %s\n\n' "$(Q)"
+	$(BIN)/askbook ask "$(Q)"
+	@printf '\nAsk on: http://127.0.0.1:8000 (Ctrl+C ends it)\n'
+	$(BIN)/askbook serve
+
+test: $(DEV) ## Run the tests
+	cd backend && ../$(BIN)/python -m pytest
+
+ask: setup ## Ask a question: make ask Q="..."
+	$(BIN)/askbook ask "$(Q)"
+
+index: setup ## Index a site: make index SITE=path/to/site
+	$(BIN)/askbook index $(SITE)
+
+serve: setup ## Serve the API and a page to try it
+	$(BIN)/askbook serve
+
+check: $(DEV) ## Formatting, lint, types, imports, and that locks and files are in order
+	cd backend && ../$(BIN)/ruff format --check .
+	cd backend && ../$(BIN)/ruff check .
+	cd backend && ../$(BIN)/mypy
+	cd backend && ../$(BIN)/lint-imports
+	! grep -nE '"resolved": *"http|^(--index-url|--extra-index-url|-i )' requirements*.txt site/package-lock.json
+
+format: $(DEV) ## Format the code, and mend what can be mended
+	cd backend && ../$(BIN)/ruff format . && ../$(BIN)/ruff check --fix .
+
+lock: $(DEV) ## Compile requirements.txt and requirements-dev.txt from backend/pyproject.toml
+	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements.txt pyproject.toml
+	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements-dev.txt pyproject.toml --group dev
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+
+e2e: $(DEV) ## Run the browser tests (needs Debian's chromium)
+	cd backend && ../$(BIN)/python -m pytest tests/e2e
+
+bench: $(DEV) ## Measure speed and memory
+	cd backend && ../$(BIN)/python -m benchmarks
+
+eval: setup ## Measure retrieval: make eval SITE=path/to/docs QUESTIONS=questions.jsonl
+	$(BIN)/askbook index $(SITE)
+	$(BIN)/askbook eval $(QUESTIONS)
+
+site: ## Build the documentation (needs Node 20)
+	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build
+
+clean: ## Remove what can be made again; the index in data/ stays
+	rm -rf .venv site/node_modules site/build site/.docusaurus
+
+$(RUNTIME): requirements.txt backend/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Askbook needs Python 3.11 or newer: make setup PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e backend
+	touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
