@@ -19,7 +19,7 @@ RUNS = 7
 def write_book(folder: Path, passages: int) -> None:
     for page in range(passages // 10):
         sections = "\n".join(
-            f"## Part {part} of {page}\n\nThe {page}th machine has a part {part} that is set with `option_{page}_{part}`. "
+            f"## Part {part} of {page}\n\nMachine {page} has a part {part} that is set with `option_{page}_{part}`. "
             + f"It turns {page * part} times a minute, unless the valve {part} is closed, and then it rests. " * 4
             for part in range(10)
         )
@@ -29,7 +29,9 @@ def write_book(folder: Path, passages: int) -> None:
 def memory_mb(pid: int) -> tuple[float, float]:
     """Resident, and the part of it that is the process's own (the rest is files mapped into memory)."""
     fields = dict(
-        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines() if ":" in line
+        line.split(":", 1)
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        if ":" in line
     )
     return tuple(int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))  # type: ignore[return-value]
 

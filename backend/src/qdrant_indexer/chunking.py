@@ -75,7 +75,7 @@ def _lines_of(section: Section, max_tokens: int) -> Iterator[str]:
     for block in section.blocks:
         label = ""
         if block.within != within:
-            label = f"[{' / '.join(block.within)}]\n" if block.within else ""
+            label = f"**{' / '.join(block.within)}**\n\n" if block.within else ""
             within = block.within
         first, *rest = _pieces(block, max_tokens)
         yield label + first

@@ -78,7 +78,7 @@ def test_a_label_says_which_tab_a_block_stands_in() -> None:
 
     (only,) = passages_of(page(section(*blocks)))
 
-    assert only.text == "Install it.\n\n[npm]\nRun a.\n\n[yarn]\nRun b.\n\nDone."
+    assert only.text == "Install it.\n\n**npm**\n\nRun a.\n\n**yarn**\n\nRun b.\n\nDone."
 
 
 def test_a_fence_is_longer_than_the_backticks_within() -> None:

@@ -69,3 +69,11 @@ def test_nothing_in_the_book_comes_alive(text: str) -> None:
 
 def test_plain_text_is_what_a_browser_shows() -> None:
     assert plain("Set `min_score`\n  to 1.") == "Set min_score to 1."
+
+
+def test_a_table_is_quoted_by_the_row_that_answers() -> None:
+    table = "| Setting | Meaning |\n| --- | --- |\n| `port` | Where it listens. |\n| `host` | Which setting of address. |"
+
+    (extract,) = extracts("Which port does it listen on?", [Hit(passage(table), 1.0)])
+
+    assert extract.quote == "| `port` | Where it listens. |"

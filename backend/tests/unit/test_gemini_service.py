@@ -90,14 +90,20 @@ async def told(service: GeminiService, prompt: Prompt = PROMPT) -> list[str]:
 async def told_until_it_breaks(service: GeminiService) -> tuple[list[str], ModelError]:
     pieces = []
     with pytest.raises(ModelError) as failure:  # noqa: PT012 - what came before the failure matters as well
-        async with aclosing(service.generator.stream(PROMPT)) as stream:
+        async with soon(), aclosing(service.generator.stream(PROMPT)) as stream:
             async for piece in stream:
                 pieces.append(piece)
     return pieces, failure.value
 
 
-async def soon(event: asyncio.Event) -> None:
-    await asyncio.wait_for(event.wait(), 5)
+def soon() -> asyncio.Timeout:
+    """Far more than the tests need, far less than a call may take by default."""
+    return asyncio.timeout(5)
+
+
+async def happens(event: asyncio.Event) -> None:
+    async with soon():
+        await event.wait()
 
 
 # Opening and closing ----------------------------------------------------------------------------------
@@ -164,7 +170,7 @@ async def test_calls_that_come_first_together_share_one_client(server: GeminiSer
 
     await service.close()
 
-    await soon(server.nobody_connected)  # a second client would have kept its connections
+    await happens(server.nobody_connected)  # a second client would have kept its connections
 
 
 async def test_a_first_call_that_gave_up_leaves_the_client_to_the_next(services: Services) -> None:
@@ -200,7 +206,7 @@ async def test_closing_twice_and_through_any_door_is_allowed(server: GeminiServe
     await service.generator.close()
     await services().close()
 
-    await soon(server.nobody_connected)
+    await happens(server.nobody_connected)
 
 
 async def test_a_closed_service_says_so(server: GeminiServer, services: Services) -> None:
@@ -519,10 +525,10 @@ async def test_a_stream_without_a_word_fails_for_its_reason(
 async def test_a_reader_who_leaves_between_two_pieces_stops_the_model(server: GeminiServer, services: Services) -> None:
     server.reply(event("Over "), Break.HANG)
 
-    async with aclosing(services().generator.stream(PROMPT)) as stream:
+    async with soon(), aclosing(services().generator.stream(PROMPT)) as stream:
         await anext(stream)
 
-    await soon(server.client_left)
+    await happens(server.client_left)
 
 
 async def test_a_reader_who_leaves_while_waiting_stops_the_model(server: GeminiServer, services: Services) -> None:
@@ -537,12 +543,12 @@ async def test_a_reader_who_leaves_while_waiting_stops_the_model(server: GeminiS
             await anext(stream)
 
     reader = asyncio.create_task(wait_for_more())
-    await soon(asked)
+    await happens(asked)
     reader.cancel()
 
-    await asyncio.wait([reader])
+    await asyncio.wait([reader], timeout=5)
     assert reader.cancelled()
-    await soon(server.client_left)
+    await happens(server.client_left)
 
 
 async def test_a_reader_who_leaves_before_a_failure_leaves_nothing_behind(
@@ -553,6 +559,8 @@ async def test_a_reader_who_leaves_before_a_failure_leaves_nothing_behind(
 
     async with aclosing(services().generator.stream(PROMPT)) as stream:
         await anext(stream)
+        await asyncio.sleep(0.05)  # by now the failure waits, unread
+    await asyncio.sleep(0)  # the loop lets go of the task as well
     gc.collect()
 
     assert [record.message for record in caplog.records if record.name == "asyncio"] == []
@@ -563,7 +571,7 @@ async def test_an_unreadable_event_lets_go_of_the_connection(server: GeminiServe
 
     _, failure = await told_until_it_breaks(services())
 
-    await soon(server.client_left)
+    await happens(server.client_left)
     assert type(failure) is AnswerCutShort
 
 
@@ -584,7 +592,7 @@ async def test_a_question_waits_only_so_long_for_its_vector(server: GeminiServer
     with pytest.raises(EmbedderUnavailable, match="no answer in time"):
         await services(embed_timeout=0.2).get_embedding("Where?")
 
-    await soon(server.client_left)
+    await happens(server.client_left)
 
 
 async def test_a_slow_but_steady_vector_ends_at_its_limit(server: GeminiServer, services: Services) -> None:
@@ -593,7 +601,7 @@ async def test_a_slow_but_steady_vector_ends_at_its_limit(server: GeminiServer, 
     with pytest.raises(EmbedderUnavailable, match="no answer in time"):
         await services(embed_timeout=0.5).get_embedding("Where?")
 
-    await soon(server.client_left)
+    await happens(server.client_left)
 
 
 async def test_a_slow_but_steady_answer_ends_at_its_limit(server: GeminiServer, services: Services) -> None:
@@ -603,7 +611,7 @@ async def test_a_slow_but_steady_answer_ends_at_its_limit(server: GeminiServer, 
 
     assert pieces
     assert type(failure) is AnswerCutShort
-    await soon(server.client_left)
+    await happens(server.client_left)
 
 
 async def test_a_reader_who_reads_slowly_does_not_time_the_model_out(server: GeminiServer, services: Services) -> None:

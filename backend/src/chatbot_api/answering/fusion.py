@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from chatbot_api.models.domain import Candidates, Hit
 
 DENSE_WEIGHT = 0.6
-PAGE_EVIDENCE = (1.0, 0.3, 0.15)
+PAGE_EVIDENCE = (1.0, 0.2, 0.2)
 """How much a page's best, second and third passage count: a page that speaks of the matter in several places is more
 likely to be about it. Both measured in benchmarks/RETRIEVAL.md."""
 
@@ -22,7 +22,12 @@ class RankedPage:
     hits: tuple[Hit, ...]
 
 
-def rank_pages(candidates: Candidates, *, dense_weight: float = DENSE_WEIGHT) -> list[RankedPage]:
+def rank_pages(
+    candidates: Candidates,
+    *,
+    dense_weight: float = DENSE_WEIGHT,
+    page_evidence: Sequence[float] = PAGE_EVIDENCE,
+) -> list[RankedPage]:
     """Pages by a weighted sum of what their best dense and their best lexical passages say.
 
     Each side's scores are first stretched to 0..1 over its candidates (min-max), so that cosines and BM25 can be added:
@@ -40,7 +45,9 @@ def rank_pages(candidates: Candidates, *, dense_weight: float = DENSE_WEIGHT) ->
         by_page.setdefault(passage.page, []).append(passage_id)
     pages = []
     for page, ids in by_page.items():
-        score = dense_weight * _evidence(dense, ids) + (1 - dense_weight) * _evidence(lexical, ids)
+        score = dense_weight * _evidence(dense, ids, page_evidence) + (1 - dense_weight) * _evidence(
+            lexical, ids, page_evidence
+        )
         hits = [
             Hit(passages[i], dense_weight * dense.get(i, 0.0) + (1 - dense_weight) * lexical.get(i, 0.0)) for i in ids
         ]
@@ -50,9 +57,9 @@ def rank_pages(candidates: Candidates, *, dense_weight: float = DENSE_WEIGHT) ->
     return pages
 
 
-def _evidence(scores: Mapping[str, float], ids: Sequence[str]) -> float:
+def _evidence(scores: Mapping[str, float], ids: Sequence[str], weights: Sequence[float]) -> float:
     best = sorted((scores.get(i, 0.0) for i in ids), reverse=True)
-    return sum(weight * score for weight, score in zip(PAGE_EVIDENCE, best, strict=False))
+    return sum(weight * score for weight, score in zip(weights, best, strict=False))
 
 
 def _stretched(hits: Sequence[Hit]) -> dict[str, float]:

@@ -77,6 +77,8 @@ def shortened(unit: Unit, relevance: Relevance) -> str:
 
 def _inner_lines(unit: Unit) -> Sequence[str]:
     lines = unit.text.splitlines()
-    if unit.kind in ("code", "maths"):
+    if unit.kind == "table":
+        lines = lines[2:] or lines  # the names of the columns say little
+    elif unit.kind in ("code", "maths"):
         lines = lines[1:-1]
     return [line.strip() for line in lines if line.strip().strip("|-: ")]

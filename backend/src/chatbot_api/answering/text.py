@@ -13,12 +13,13 @@ _SENTENCE_END: Final = re.compile(
 _ITEM: Final = re.compile(r"\n(?=\s*(?:- |\d+[.)] ))")
 _WORD: Final = re.compile(r"[^\W_]+")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_LABEL: Final = re.compile(r"\[[^\n]*\]\n")
+_LABEL: Final = re.compile(r"\*\*[^\n]*\*\*\n")
 # Abbreviations that end in a full stop without ending a sentence.
 _ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|fig)|\b[A-Z])\.$", re.IGNORECASE)
 
 _CODE_OR_MARK: Final = re.compile(
-    r"(?P<code>^(?P<fence>`{3,})[^`\n]*\n(?s:.*?)^ {0,3}(?P=fence)`*[ \t]*$|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`))"
+    r"(?P<code>^(?P<fence>`{3,})[^`\n]*\n(?s:.*?)^ {0,3}(?P=fence)`*[ \t]*$"
+    r"|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`))"
     r"|(?P<mark>[\[<`]|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~))",
     re.MULTILINE,
 )
