@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     answer_timeout_seconds: float = Field(90.0, gt=0, le=600, description="How long a model may write one answer.")
     local_model_threads: int = Field(2, ge=1, le=64, description="Threads of the local embedding model.")
 
-    context_passages: int = Field(8, ge=1, le=50, description="How many passages an answer may stand on.")
+    context_passages: int = Field(12, ge=1, le=50, description="How many passages an answer may stand on.")
     max_body_bytes: int = Field(65_536, ge=1_024, le=10_485_760, description="Largest request body that is read.")
     keep_alive_seconds: float = Field(
         15.0, gt=0, le=300, description="Pause after which a silent stream sends a comment."

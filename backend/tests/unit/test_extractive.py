@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from chatbot_api.answering.extractive import as_paragraph, extracts
-from chatbot_api.answering.text import inert, plain
+from chatbot_api.answering.text import inert, plain, units_of
 from chatbot_api.models.domain import Hit
 from tests.conftest import passage
 
@@ -67,12 +67,24 @@ def test_nothing_in_the_book_comes_alive(text: str) -> None:
         assert token.type not in ("link_open", "image", "html_inline", "html_block"), inert(text)
 
 
+def test_a_label_is_not_quoted_without_what_it_labels() -> None:
+    text = f"Install it.\n\n**npm**\n\n{CODE}\n\n**yarn**\n\nUse yarn."
+
+    assert [(unit.kind, unit.text) for unit in units_of(text)] == [
+        ("sentence", "Install it."),
+        ("code", CODE),
+        ("sentence", "Use yarn."),
+    ]
+
+
 def test_plain_text_is_what_a_browser_shows() -> None:
     assert plain("Set `min_score`\n  to 1.") == "Set min_score to 1."
 
 
 def test_a_table_is_quoted_by_the_row_that_answers() -> None:
-    table = "| Setting | Meaning |\n| --- | --- |\n| `port` | Where it listens. |\n| `host` | Which setting of address. |"
+    table = (
+        "| Setting | Meaning |\n| --- | --- |\n| `port` | Where it listens. |\n| `host` | Which setting of address. |"
+    )
 
     (extract,) = extracts("Which port does it listen on?", [Hit(passage(table), 1.0)])
 

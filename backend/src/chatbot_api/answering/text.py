@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 _FENCE: Final = re.compile(r"(`{3,})[^\n]*\n")
 _SENTENCE_END: Final = re.compile(
-    r"(?<=[.!?:])[\"')\]]*\s+(?=[\"'(\[`]*[A-Z0-9À-Þ`\u0400-\uffff])|(?<=[\u3002\uff01\uff1f])"
+    r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`]*[A-Z0-9À-Þ`\u0400-\uffff])|(?<=[\u3002\uff01\uff1f])"
 )
 _ITEM: Final = re.compile(r"\n(?=\s*(?:- |\d+[.)] ))")
 _WORD: Final = re.compile(r"[^\W_]+")
@@ -108,6 +108,7 @@ def _blocks(text: str) -> list[tuple[int, str]]:
         label = _LABEL.match(text, at)
         if label:
             at = label.end()
+            continue
         fence = _FENCE.match(text, at)
         if fence:
             closing = text.find(f"\n{fence[1]}", fence.end() - 1)

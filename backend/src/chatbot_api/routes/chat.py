@@ -32,17 +32,31 @@ logger = logging.getLogger(__name__)
 router = APIRouter()
 _json: TypeAdapter[Any] = TypeAdapter(Any)
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text, "content": {"application/problem+json": {}}}
-    for status, text in {
-        413: "The request is too large.",
-        422: "The question cannot be asked so; `detail` says where and why.",
-        503: "The book cannot be searched at the moment.",
-    }.items()
+_EVENT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "One server-sent event; `data` is JSON.",
+    "properties": {
+        "event": {"enum": ["start", "progress", "sources", "delta", "citation", "done", "error"]},
+        "data": {"type": "string"},
+    },
+    "required": ["event", "data"],
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": _EVENT_SCHEMA}}},
+    **{
+        status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
+        for status, text in {
+            400: "The body cannot be parsed.",
+            413: "The body is too large.",
+            422: "The question cannot be asked so; `detail` says where and why.",
+            500: "Something went wrong that nobody expected.",
+            503: "The book cannot be searched at the moment.",
+        }.items()
+    },
 }
 
 
-@router.post("/chat", response_model=ChatResponse, responses=_PROBLEMS)
+@router.post("/chat", response_model=ChatResponse, responses=_RESPONSES)
 async def chat(
     body: ChatRequest,
     request: Request,

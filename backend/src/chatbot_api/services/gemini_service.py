@@ -148,8 +148,8 @@ class GeminiGenerator:
 
     async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         pieces: asyncio.Queue[str | None] = asyncio.Queue()
-        # Closing the SDK's stream leaves the connection open and the model writing, on our bill. Cancelling the task
-        # that waits for the next chunk does not.
+        # Closing the SDK's stream leaves the connection open and the model writing, on our bill. Only cancelling the
+        # task that waits for the next chunk closes it.
         writing = asyncio.create_task(self._write(prompt, pieces.put_nowait))
         writing.add_done_callback(lambda _: pieces.put_nowait(None))
         try:

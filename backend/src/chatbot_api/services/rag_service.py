@@ -49,7 +49,7 @@ class RagService:
         store: VectorStore,
         generator: Generator | None,
         *,
-        context_passages: int = 8,
+        context_passages: int = 12,
         candidates: int = 50,
         embed_timeout: float = 5.0,
         site_url: str = "",
