@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 import schemathesis
@@ -25,7 +26,7 @@ def test_every_answer_is_one_that_the_document_names(operation: str) -> None:
 
     @given(case=schema[path][method].as_strategy())
     @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-    def answers(case: schemathesis.Case) -> None:
+    def answers(case: schemathesis.Case[Any]) -> None:
         # Whether a page is known, no schema can say: a well-formed question may still be refused.
         case.call_and_validate(excluded_checks=[positive_data_acceptance])
 

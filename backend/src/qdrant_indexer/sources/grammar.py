@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
 from html import unescape
+from itertools import chain
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -16,7 +17,7 @@ from markdown_it.token import Token
 
 ADMONITIONS = ("secondary", "info", "success", "danger", "note", "tip", "warning", "important", "caution")
 
-Env = dict[str, Any]
+Env = MutableMapping[str, Any]
 """What the blocks of a text taught that its inline content needs: link references, footnotes."""
 
 
@@ -66,12 +67,14 @@ def is_plain(content: str) -> bool:
 def scan_html(source: str) -> Iterator[Markup | str]:
     """The elements of raw HTML and the text between them."""
     text = at = 0
-    while (at := source.find("<", at)) >= 0:
+    env: Env = {}
+    while (at := source.find("<", at)) >= 0 and _is_patient(env):
         if found := _scan(source, at):
             yield unescape(source[text:at])
             yield found[0]
             text = at = found[1]
         else:
+            _miss(env, len(source) - at)
             at += 1
     yield unescape(source[text:])
 
@@ -118,12 +121,15 @@ _ATTRIBUTE = re.compile(rf"\s*(@?{_NAME})(\s*=\s*)?")
 _VALUE = re.compile(r""""([^"]*)"|'([^']*)'|([^\s"'=<>`{]+)""")
 _BRACE = re.compile(r"\s*\{")
 _STRINGS = r"""(?<!\w)"(?:[^"\\\n]|\\.)*"|(?<!\w)'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"""
-_JAVASCRIPT = re.compile(rf"/\*.*?\*/|(?<![:\w])//[^\n]*|{_STRINGS}|[][{{}}()`]", re.S)
+_JAVASCRIPT = re.compile(rf"/\*.*?(?:\*/|\Z)|(?<![:\w])//[^\n]*|{_STRINGS}|[][{{}}()`]", re.S)
 """Brackets, and what hides brackets. A quote after a letter is an apostrophe."""
 _LITERAL = re.compile(
     r"""([0-9]+(?:\.[0-9]+)?)|"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|`((?:[^`\\$]|\\.|\$(?!\{))*)`""", re.S
 )
 _ESCAPE = re.compile(r"\\(.)", re.S)
+_DEEPEST = 50
+_PATIENCE = 2_000_000
+"""How many characters of a page are searched in vain for the ends of things: a page that is no MDX has many such."""
 
 
 def _scan(source: str, at: int) -> tuple[Markup, int] | None:
@@ -171,12 +177,20 @@ def _brace_end(source: str, at: int) -> int | None:
     """Where the `{` at `at` is closed; None where the source ends before, or in the middle of a template string."""
     depth = 0
     for token in _JAVASCRIPT.finditer(source, at):
-        if token[0] == "`":
-            return None
         depth += (token[0] == "{") - (token[0] == "}")
+        if token[0] == "`" or depth > _DEEPEST:
+            return None
         if not depth and token[0] == "}":
             return token.end()
     return None
+
+
+def _is_patient(env: Env) -> bool:
+    return bool(env.get("in_vain", 0) < _PATIENCE)
+
+
+def _miss(env: Env, searched: int) -> None:
+    env["in_vain"] = env.get("in_vain", 0) + searched
 
 
 # Blocks ------------------------------------------------------------------------------------------------
@@ -184,17 +198,18 @@ def _brace_end(source: str, at: int) -> int | None:
 _FLOW = re.compile(r"<(?:[A-Za-z_$/>]|!--)|\{(?!#)")
 _SPACES = re.compile(r"[ \t]*")
 _UNDERLINE = re.compile(r"(=+|-+)[ \t]*(?=\n|\Z)")
-_ESM = re.compile(r"(?:import|export) ")
+_ESM = re.compile(
+    r"""import\ (?:["']|(?:(?!\n\s*\n)[^;])*?\bfrom\s*["'])"""
+    r"""|export\ (?:[{*]|(?:default|const|let|var|function|async|class|type|interface)\b)"""
+)
 _DIRECTIVE = re.compile(r"(:{2,})([A-Za-z][\w-]*)(?:\[(.*)\])?(?:\{(.*)\})?[ \t]*(?=\n|\Z)")
-_TITLED = re.compile(rf"(:{{3,}})({'|'.join(ADMONITIONS)}) +(?!\[)(.*)")
+_TITLED = re.compile(rf"(:{{3,}})({'|'.join(ADMONITIONS)}) +(.*)")
 _TITLE = re.compile(r"""(?:^|\s)title\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _MATHS = re.compile(r"(\${2,})[^$\n]*(?=\n|\Z)")
 _FOOTNOTE = re.compile(r"\[\^([^\]\s]+)\]:[ \t]*")
 
 _GROWTH = (1, 16, 256, 4096)
 """How many lines are tried in turn for an element or expression: most end where they begin."""
-_PATIENCE = 500
-"""How many may fail to end before they are only looked for in one line: a page that is no MDX must not take all day."""
 
 _BlockRule = Callable[[StateBlock, int, int, bool], bool]
 _InlineRule = Callable[[StateInline, bool], bool]
@@ -242,7 +257,7 @@ def _flow(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if not _FLOW.match(state.src, state.bMarks[start] + state.tShift[start]):
         return False
     stop = start + 1
-    for lines in _GROWTH if state.env.setdefault("unended", 0) < _PATIENCE else _GROWTH[:1]:
+    for lines in _GROWTH if _is_patient(state.env) else _GROWTH[:1]:
         while stop < min(start + lines, end) and (state.isEmpty(stop) or state.sCount[stop] >= state.blkIndent):
             stop += 1
         source = state.getLines(start, stop, state.blkIndent, False).lstrip()
@@ -251,7 +266,7 @@ def _flow(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         if stop < start + lines:
             break
     if found is None:
-        state.env["unended"] += 1
+        _miss(state.env, len(source))
     if not found:
         return False
     run, length = found
@@ -280,14 +295,19 @@ def _esm(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """`import` and `export`: to the first blank line that no bracket reaches across."""
     if silent or state.level or state.sCount[start] or not _ESM.match(state.src, state.bMarks[start]):
         return False
-    blank = (line for line in range(start + 1, end) if state.isEmpty(line))
-    first = stop = next(blank, end)
-    for _ in range(_PATIENCE):
-        if stop == end or not _is_open(state.getLines(start, stop, 0, False)):
+    blank_lines = (line for line in range(start + 1, end) if state.isEmpty(line))
+    first = None
+    for stop in chain(blank_lines, [end]):
+        source = state.getLines(start, stop, 0, False)
+        if not _is_open(source):
             break
-        stop = next(blank, end)
-    if stop == end and _is_open(state.getLines(start, stop, 0, False)):
-        stop = first
+        first = first or stop
+        _miss(state.env, len(source))
+        if not _is_patient(state.env):
+            stop = first
+            break
+    else:
+        stop = first or end
     state.push("esm", "", 0).content = state.getLines(start, stop, 0, False)
     state.line = stop
     return True
@@ -394,7 +414,10 @@ def _inline_rule(mdx: bool) -> _InlineRule:
 
 
 def _inline_markup(state: StateInline, silent: bool) -> bool:
-    if state.src.startswith("{#", state.pos) or not (found := _scan(state.src, state.pos)):
+    if state.src.startswith("{#", state.pos) or not _is_patient(state.env):
+        return False
+    if not (found := _scan(state.src, state.pos)):
+        _miss(state.env, state.posMax - state.pos)
         return False
     if not silent:
         state.push("markup", "", 0).meta = {"markup": found[0]}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 MAX_BYTES = 5_000_000
 _ENDINGS = (".md", ".mdx")
-_NO_DOCUMENT = re.compile(r"\.test\.|^node_modules$")
 _CATEGORY_FILES = ("_category_.json", "_category_.yml", "_category_.yaml")
 
 
@@ -117,6 +115,7 @@ class _Folder:
         except RecursionError:
             return Skipped(document.source, "it is nested too deeply", "bad")
         except Exception as exc:
+            # A fault of ours: this page's, and no other's.
             logger.exception("page failed source=%s", document.source)
             return Skipped(document.source, f"Askbook failed to read it: {type(exc).__name__}", "bad")
         return Page(
@@ -188,7 +187,7 @@ class _Folder:
     def _entry(self, file: Path, source: str, above: tuple[Path, ...]) -> _Document | _Category | Skipped | None:
         """None for what Docusaurus does not take for a document either."""
         is_folder = file.is_dir()
-        if file.name[0] in "._" or not (is_folder or file.suffix in _ENDINGS) or _NO_DOCUMENT.search(file.name):
+        if file.name[0] in "._" or not (is_folder or file.suffix in _ENDINGS) or file.name == "node_modules":
             return None
         try:
             source.encode()

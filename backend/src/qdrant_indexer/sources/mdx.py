@@ -73,8 +73,7 @@ def read_outline(source: Source, load: Loader) -> Outline:
 
 
 _COST_OF_A_PARTIAL = 1000
-_CODE_BLOCK_FOR_MDX = re.compile(r"^ *(`{3,4}) *mdx-code-block\n(.*?)\n *\1$", re.M | re.S)
-"""Docusaurus unwraps these: they hide MDX from translation services."""
+_MDX_CODE_BLOCK = re.compile(r" *(`{3,4}) *mdx-code-block")
 _IMPORT = re.compile(
     r"""^import\s+([A-Za-z_$][\w$]*)\s*(?:,\s*\{[^}]*\}\s*)?from\s*(['"])((?:\.\.?|@site)/.*?\.mdx?)\2""", re.M
 )
@@ -101,8 +100,7 @@ class _Reader:
         self._env: Env = {}
 
     def read(self) -> None:
-        text = _CODE_BLOCK_FOR_MDX.sub(r"\2", self._source.text)
-        tokens, self._env = parse_blocks(text, mdx=self._source.mdx)
+        tokens, self._env = parse_blocks(_unwrap(self._source.text), mdx=self._source.mdx)
         stream = iter(tokens)
         for token in stream:
             if token.type == "heading_open":
@@ -133,7 +131,7 @@ class _Reader:
             case "html_block":
                 for piece in scan_html(token.content):
                     if isinstance(piece, str):
-                        builder.text(piece)
+                        builder.lines(piece)
                     else:
                         self._markup(piece)
                 builder.end_paragraph()
@@ -202,7 +200,7 @@ class _Reader:
                 case "code_inline":
                     builder.inline_code(token.content)
                 case "softbreak":
-                    builder.line_break()
+                    builder.lines("\n")
                 case "hardbreak":
                     builder.text("\n")
                 case "markup":
@@ -212,7 +210,7 @@ class _Reader:
 
     def _markup(self, markup: Markup) -> None:
         if isinstance(markup, Expression):
-            self._builder.text(literal(markup.source) or "")
+            self._builder.lines(literal(markup.source) or "")
         elif markup:
             if markup.opens:
                 if path := self._partials.get(markup.name):
@@ -228,6 +226,22 @@ class _Reader:
         self._builder.enter()
         _Reader(partial, self._load, self._builder, self._chain).read()
         self._builder.leave()
+
+
+def _unwrap(text: str) -> str:
+    """Without the fences named `mdx-code-block`, which only hide MDX from translation services."""
+    if "mdx-code-block" not in text:
+        return text
+    lines: list[str] = []
+    fence = ""
+    for line in text.split("\n"):
+        if not fence and (opening := _MDX_CODE_BLOCK.fullmatch(line)):
+            fence = opening[1]
+        elif fence and line.strip(" ") == fence:
+            fence = ""
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _slug_text(tokens: Iterable[Token]) -> str:

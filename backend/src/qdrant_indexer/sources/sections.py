@@ -19,6 +19,7 @@ _BREAKING = re.compile(
 _UNSEEN = ("Head", "head", "iframe", "script", "style", "svg", "template")
 _DEEPEST = 200
 _CAPTURE = "(capture)"
+_TICKS = re.compile("`+")
 _BLANKS = re.compile(r"[ \t]+")
 _BLANKS_AT_BREAK = re.compile(r" ?\n ?")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -92,14 +93,15 @@ class SectionBuilder:
     def text(self, words: str) -> None:
         self._words.append(words)
 
-    def line_break(self) -> None:
-        """The end of a source line, which is a space to a reader."""
-        self._words.append("\n" if self._preformatted else " ")
+    def lines(self, text: str) -> None:
+        """Text as it stands in the source, where the end of a line is a space to a reader."""
+        self._words.append(text if self._preformatted else text.replace("\n", " "))
 
     def inline_code(self, code: str) -> None:
         if code and not self._verbatim:
-            ticks = "``" if "`" in code else "`"
-            code = f"{ticks}{code}{ticks}"
+            ticks = "`" * (max(map(len, _TICKS.findall(code)), default=0) + 1)
+            pad = " " if "`" in (code[0], code[-1]) else ""
+            code = f"{ticks}{pad}{code}{pad}{ticks}"
         self._words.append(code)
 
     def end_paragraph(self) -> None:
@@ -295,7 +297,7 @@ class SectionBuilder:
     def _code(self, _: Tag) -> _Close:
         return _nothing if self._preformatted else self._capture(self.inline_code)
 
-    def _pre(self, _: Tag) -> _Close:
+    def _pre(self, tag: Tag) -> _Close:
         self._end_blocks()
         end_capture = self._capture(_ignore)
         self._preformatted += 1
@@ -305,7 +307,7 @@ class SectionBuilder:
             self._preformatted -= 1
             end_capture()
             if code.strip():
-                self.code(f"{code}\n")
+                self.code(f"{code}\n", tag.attributes.get("language", ""), tag.attributes.get("title", ""))
 
         return close
 
@@ -433,6 +435,7 @@ _OPENERS: Mapping[str, Callable[[SectionBuilder, Tag], _Close]] = {
     "td": SectionBuilder._cell,
     "th": SectionBuilder._cell,
     "pre": SectionBuilder._pre,
+    "CodeBlock": SectionBuilder._pre,
     "code": SectionBuilder._code,
     **dict.fromkeys(_HEADINGS, SectionBuilder._heading),
     **dict.fromkeys(_UNSEEN, SectionBuilder._unseen),
