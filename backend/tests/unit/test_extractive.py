@@ -67,6 +67,12 @@ def test_nothing_in_the_book_comes_alive(text: str) -> None:
         assert token.type not in ("link_open", "image", "html_inline", "html_block"), inert(text)
 
 
+def test_an_item_is_quoted_without_its_mark() -> None:
+    (extract,) = extracts("verbatim quote", [Hit(passage("1. It exists.\n2. The quote is verbatim."), 1.0)])
+
+    assert extract.quote == "The quote is verbatim."
+
+
 def test_a_label_is_not_quoted_without_what_it_labels() -> None:
     text = f"Install it.\n\n**npm**\n\n{CODE}\n\n**yarn**\n\nUse yarn."
 

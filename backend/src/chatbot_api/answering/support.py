@@ -11,6 +11,7 @@ from typing import Final
 from chatbot_api.answering.text import Unit, sentences, stem, units_of, words
 
 _MAX_QUOTE: Final = 300
+_ITEM_MARK: Final = re.compile(r"^\s*(?:- |\d+[.)] )")
 # Words that say nothing about what a question is about; short on purpose, rarity does most of the work.
 STOP_WORDS: Final = frozenset(
     re.findall(
@@ -69,7 +70,7 @@ def shortened(unit: Unit, relevance: Relevance) -> str:
         lines = _inner_lines(unit)
         text = max(lines, key=relevance) if lines else text
     elif unit.kind == "item":
-        text = text.split("\n", 1)[0].strip().removeprefix("- ")
+        text = _ITEM_MARK.sub("", text.split("\n", 1)[0])
     if len(text) <= _MAX_QUOTE:
         return text
     return text[:_MAX_QUOTE].rsplit(" ", 1)[0]

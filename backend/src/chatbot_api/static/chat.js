@@ -55,6 +55,6 @@ async function problemOf(response) {
 function sentenceOf({ detail }) {
   if (typeof detail === 'string') return detail
   if (!Array.isArray(detail)) return ''
-  const reasons = detail.map(({ loc, msg }) => `${loc?.at(-1) ?? 'request'}: ${msg?.replace(/^Value error, /, '')}`)
-  return `The question cannot be asked so (${reasons.join('; ')}).`
+  const reasons = detail.map(({ msg }) => msg.replace(/^Value error, /, ''))
+  return `The question cannot be asked so. ${reasons.join('. ')}.`
 }

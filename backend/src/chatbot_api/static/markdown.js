@@ -66,9 +66,11 @@ function blocks(lines, context, unfinished, depth) {
     } else {
       const first = at
       const told = take((other) => at === first || (other.trim() && !interrupts(at)))
-      const attributes = told.every((other) => MARKERS.test(other)) ? { class: 'markers' } : {}
       const text = told.map((other) => other.trimStart()).join('\n').trimEnd()
-      nodes.push(el('p', attributes, ...inline(text, context, open())))
+      const words = inline(text, context, open())
+      const isLabel = words.length === 1 && words[0].nodeName === 'STRONG'
+      const kind = told.every((other) => MARKERS.test(other)) ? 'markers' : isLabel && 'label'
+      nodes.push(el('p', { class: kind }, ...words))
     }
   }
   return nodes

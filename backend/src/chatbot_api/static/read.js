@@ -4,6 +4,7 @@ import { el } from './dom.js'
 
 for (const paragraph of document.querySelectorAll('.prose p')) {
   const first = paragraph.firstChild
+  if (first?.nodeName === 'STRONG' && first === paragraph.lastChild) paragraph.className = 'label'
   const label = first?.nodeType === Node.TEXT_NODE && /^\[([^\n]+)\](?:\n|$)/.exec(first.data)
   if (!label) continue
   paragraph.before(el('p', { class: 'label' }, label[1]))
