@@ -36,6 +36,8 @@ def entries(count: int, chance: random.Random) -> list[Entry]:
             ordinal=number % 10,
             version="current",
             locale="en",
+            tag="docs-default-current",
+            latest=True,
             position=number // 10,
             source=f"page-{number // 10}.md",
         )

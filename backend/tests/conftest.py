@@ -34,6 +34,8 @@ def passage(
         ordinal=ordinal,
         version=version,
         locale=locale,
+        tag=f"docs-default-{version}",
+        latest=version == "current",
         position=position,
         source=page.removeprefix("/docs/") + ".md",
     )

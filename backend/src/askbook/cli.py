@@ -20,13 +20,15 @@ from chatbot_api.errors import AskbookError, EmbedderUnavailable
 
 if TYPE_CHECKING:
     from chatbot_api.bootstrap import Services
-    from chatbot_api.models.domain import Answer
-    from qdrant_indexer.indexing import Progress, Report
+    from chatbot_api.models.domain import Answer, Manifest
+    from qdrant_indexer.indexing import Estimate, Origin, Progress, Report
     from qdrant_indexer.sources.layout import SiteLayout
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 RESUMABLE: Final = 3
+VECTORS: Final = "vectors.sqlite"
+SOURCE_ENDINGS: Final = (".md", ".mdx", ".json", ".yml", ".yaml")
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -45,20 +47,37 @@ def main() -> None:
 
 @app.command()
 def index(
-    source: Annotated[Path, typer.Argument(help="Folder of a Docusaurus site, or of its Markdown files.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="Folder of a Docusaurus site, or of its Markdown files.", show_default=False)
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Build the index anew even where nothing changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Drop pages, however many of them are gone.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where a page could not be read.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it would cost, and do nothing.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Publish the generation before this one.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make the index equal to the book. Run it again after every change, or after it was stopped: it goes on."""
     settings = _settings()
+    if rollback:
+        manifest = _run(_roll_back(settings))
+        report = {"generation": manifest.generation, "built_at": manifest.built_at.isoformat()}
+        text = f"generation {manifest.generation} of {manifest.built_at:%Y-%m-%d %H:%M} UTC is published again"
+        typer.echo(json.dumps(report, indent=2) if as_json else text)
+        return
+    if source is None:
+        _fail("SOURCE is missing: askbook index path/to/your/site", WRONG_USAGE)
+    if estimate:
+        told = _run(_estimate(settings, source))
+        typer.echo(json.dumps(asdict(told), indent=2) if as_json else _estimate_as_text(told))
+        return
     with _resumable():
-        report = _run(_index(settings, source, full, as_json))
+        report_of_run = _run(_index(settings, source, full=full, force=force, quiet=as_json))
     if as_json:
-        print(json.dumps(_report_as_json(report), indent=2))  # noqa: T201
+        typer.echo(json.dumps(asdict(report_of_run), indent=2))
     else:
-        _tell_report(report)
-    if strict and report.bad:
+        _tell_report(report_of_run)
+    if strict and report_of_run.bad:
         raise typer.Exit(FAILED)
 
 
@@ -146,9 +165,8 @@ def evaluate(
 # Doing ------------------------------------------------------------------------------------------------
 
 
-async def _index(settings: Settings, source: Path, full: bool, as_json: bool) -> Report:
+async def _index(settings: Settings, source: Path, *, full: bool, force: bool, quiet: bool) -> Report:
     from chatbot_api.bootstrap import open_indexing
-    from qdrant_indexer.indexing import Origin
     from qdrant_indexer.indexing import index as run_index
     from qdrant_indexer.sources.layout import find_layout
     from qdrant_indexer.sources.markdown import read_markdown
@@ -156,16 +174,50 @@ async def _index(settings: Settings, source: Path, full: bool, as_json: bool) ->
 
     layout = find_layout(source)
     async with open_indexing(settings) as services:
-        with VectorCache(settings.data_dir / "vectors.sqlite") as cache, _progress(quiet=as_json) as on_progress:
+        with VectorCache(settings.data_dir / VECTORS) as cache, _progress(quiet=quiet) as on_progress:
             return await run_index(
-                read_markdown(layout),
-                origin=Origin(str(source), _revision(layout), settings.site_url or layout.site_url),
+                lambda: read_markdown(layout),
+                origin=_origin(settings, source, layout),
                 embedder=services.embedder,
                 vector_index=services.vector_index,
                 cache=cache,
                 full=full,
+                force=force,
                 on_progress=on_progress,
             )
+
+
+async def _estimate(settings: Settings, source: Path) -> Estimate:
+    from chatbot_api.bootstrap import open_indexing
+    from qdrant_indexer.indexing import estimate
+    from qdrant_indexer.sources.layout import find_layout
+    from qdrant_indexer.sources.markdown import read_markdown
+    from qdrant_indexer.vector_cache import VectorCache
+
+    layout = find_layout(source)
+    async with open_indexing(settings) as services:
+        with VectorCache(settings.data_dir / VECTORS) as cache:
+            return estimate(read_markdown(layout), embedder=services.embedder, cache=cache)
+
+
+async def _roll_back(settings: Settings) -> Manifest:
+    from chatbot_api.bootstrap import open_indexing
+
+    async with open_indexing(settings) as services, services.vector_index.writing():
+        return await services.vector_index.roll_back()
+
+
+def _origin(settings: Settings, source: Path, layout: SiteLayout) -> Origin:
+    from qdrant_indexer.indexing import Origin
+    from qdrant_indexer.sources.fingerprint import fingerprint
+
+    return Origin(
+        source=str(source),
+        revision=_revision(layout),
+        site_url=settings.site_url or layout.site_url,
+        default_locale=layout.locale,
+        fingerprint=fingerprint(layout.site_dir or layout.docs_dir, SOURCE_ENDINGS, settings=layout),
+    )
 
 
 async def _ask(
@@ -295,8 +347,17 @@ def _tell_report(report: Report) -> None:
     typer.echo(f"generation {report.generation}{'' if report.published else ' (nothing changed)'}")
 
 
-def _report_as_json(report: Report) -> dict[str, Any]:
-    return asdict(report)
+def _estimate_as_text(told: Estimate) -> str:
+    lines = [
+        f"{told.pages} pages, {told.passages} passages",
+        f"to embed: {told.to_embed} texts, about {told.tokens:,} tokens, in {told.calls} calls",
+    ]
+    if told.minutes or told.dollars:
+        days = f", spread over {told.days} days" if told.days > 1 else ""
+        lines.append(f"about ${told.dollars:.2f}, {told.minutes:g} minutes at the configured quota{days}")
+    elif told.to_embed:
+        lines.append("costs nothing: the model runs on this machine")
+    return "\n".join(lines)
 
 
 def _print_piece(text: str) -> None:

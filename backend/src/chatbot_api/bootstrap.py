@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chatbot_api.config import Settings
+from chatbot_api.models.domain import Quota
 from chatbot_api.ports import Embedder, Generator, VectorIndex, VectorStore
 from chatbot_api.services.chat_service import ChatService
 from chatbot_api.services.edge_service import EdgeIndex, EdgeStore
@@ -86,6 +87,12 @@ def _gemini(settings: Settings, *, embed_timeout: float) -> GeminiService | None
         api_version=settings.gemini_api_version,
         embed_timeout=embed_timeout,
         answer_timeout=settings.answer_timeout_seconds,
+        quota=Quota(
+            texts_per_minute=settings.gemini_embed_texts_per_minute,
+            tokens_per_minute=settings.gemini_embed_tokens_per_minute,
+            texts_per_day=settings.gemini_embed_texts_per_day,
+            dollars_per_million_tokens=settings.gemini_embed_dollars_per_million_tokens,
+        ),
     )
 
 

@@ -10,7 +10,8 @@
     │   ├── IndexCorrupt          files are damaged or of an unknown layout
     │   ├── IndexMismatch         built with another model, dimension or BM25 configuration
     │   ├── IndexBusy             another process is writing
-    │   └── BadEntry              a passage or vector that must not be written
+    │   ├── BadEntry              a passage or vector that must not be written
+    │   └── TooManyDropped        a run would remove more of the book than looks right
     ├── SourceError               the folder to index is not what it should be
     ├── ModelPackageError         the local model's file is missing or not the expected one
     └── UpstreamError             a service outside failed
@@ -86,6 +87,10 @@ class IndexBusy(IndexError_):
 
 class BadEntry(IndexError_):
     code = "bad_entry"
+
+
+class TooManyDropped(IndexError_):
+    code = "too_many_dropped"
 
 
 class SourceError(AskbookError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from chatbot_api.models.domain import (
     PageSummary,
     Passage,
     Prompt,
+    Quota,
     SearchQuery,
     TitledText,
     Vector,
@@ -34,6 +35,11 @@ class Embedder(Protocol):
     @property
     def batch_size(self) -> int:
         """How many passages one call takes at most."""
+        ...
+
+    @property
+    def quota(self) -> Quota | None:
+        """None where texts cost nothing but time."""
         ...
 
     async def embed_question(self, text: str) -> Vector:
@@ -104,6 +110,10 @@ class GenerationWriter(Protocol):
         dimensions, given exactly where the manifest has vectors."""
         ...
 
+    async def check(self, samples: Sequence[Entry]) -> None:
+        """Raises `IndexCorrupt` where one of these entries, which were put, is not found by its words and vector."""
+        ...
+
     async def publish(self) -> None:
         """From now on questions see this generation. Refused (`IndexCorrupt`) where its count is not the manifest's."""
         ...
@@ -126,8 +136,12 @@ class VectorIndex(Protocol):
         `IndexMissing`."""
         ...
 
-    def passage_ids(self) -> AsyncIterator[str]:
-        """The ids of the published generation, in no order; none where there is no generation."""
+    def placed(self) -> AsyncGenerator[tuple[str, str], None]:
+        """The ids of the published generation's passages, each with its page; none where there is no generation."""
+        ...
+
+    async def roll_back(self) -> Manifest:
+        """Publishes the generation before the current one. Raises `IndexMissing` where there is none."""
         ...
 
     def generation(self, manifest: Manifest) -> AbstractAsyncContextManager[GenerationWriter]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from chatbot_api.answering.scope import is_below
 from chatbot_api.answering.text import words
 from chatbot_api.errors import AskbookError, BadEntry, EmbedderUnavailable, IndexBusy, IndexCorrupt, IndexMissing
 from chatbot_api.models.domain import (
@@ -20,11 +19,13 @@ from chatbot_api.models.domain import (
     PageSummary,
     Passage,
     Prompt,
+    Quota,
     Scope,
     SearchQuery,
     TitledText,
     Vector,
 )
+from chatbot_api.models.paths import ancestors
 from chatbot_api.services.payload import check_entries
 
 
@@ -33,7 +34,8 @@ class HashEmbedder:
 
     batch_size = 16
 
-    def __init__(self, *, model: str = "hash", dimensions: int = 64) -> None:
+    def __init__(self, *, model: str = "hash", dimensions: int = 64, quota: Quota | None = None) -> None:
+        self.quota = quota
         self.model = model
         self.dimensions = dimensions
         self.down = False
@@ -103,6 +105,7 @@ class MemoryIndex:
         self.published: tuple[Manifest, list[Entry]] | None = None
         self.error: AskbookError | None = None
         """Raised by every reading call, where there is one."""
+        self.before: tuple[Manifest, list[Entry]] | None = None
         self.history: list[Manifest] = []
         """Every manifest that was ever published."""
         self._writing = False
@@ -143,9 +146,15 @@ class MemoryIndex:
     async def current(self) -> Manifest | None:
         return self.published[0] if self.published else None
 
-    async def passage_ids(self) -> AsyncIterator[str]:
+    async def placed(self) -> AsyncGenerator[tuple[str, str], None]:
         for entry in self.published[1] if self.published else []:
-            yield entry.passage.id
+            yield entry.passage.id, entry.passage.page
+
+    async def roll_back(self) -> Manifest:
+        if self.published is None or self.before is None:
+            raise IndexMissing("there is no generation before the current one; run: askbook index SOURCE")
+        self.published, self.before = self.before, None
+        return self.published[0]
 
     @asynccontextmanager
     async def generation(self, manifest: Manifest) -> AsyncGenerator[MemoryGeneration, None]:
@@ -175,19 +184,26 @@ class MemoryGeneration:
         check_entries(entries, self._manifest)
         self._entries.update({entry.passage.id: entry for entry in entries})
 
+    async def check(self, samples: Sequence[Entry]) -> None:
+        for sample in samples:
+            if self._entries.get(sample.passage.id) != sample:
+                raise IndexCorrupt(f"passage {sample.passage.id} was written but is not found")
+
     async def publish(self) -> None:
         if len(self._entries) != self._manifest.passages:
             raise IndexCorrupt(f"{len(self._entries)} passages, not {self._manifest.passages}")
         self._published = True
+        before = self._index.published
+        self._index.before = before if before and before[0].has_vectors else None
         self._index.published = (replace(self._manifest), list(self._entries.values()))
         self._index.history.append(self._manifest)
 
 
 def _in_scope(passage: Passage, scope: Scope) -> bool:
     return (
-        (scope.version is None or passage.version == scope.version)
+        (scope.tags is None or passage.tag in scope.tags)
         and (scope.locale is None or passage.locale == scope.locale)
-        and (scope.path_prefix is None or is_below(passage.page, scope.path_prefix))
+        and (scope.path_prefix is None or scope.path_prefix in ancestors(passage.page))
         and (scope.up_to_position is None or passage.position <= scope.up_to_position)
     )
 

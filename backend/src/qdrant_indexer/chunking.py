@@ -62,6 +62,8 @@ def passages_of(page: Page, *, max_tokens: int = MAX_TOKENS) -> list[Passage]:
                 ordinal=ordinal,
                 version=page.version,
                 locale=page.locale,
+                tag=page.tag,
+                latest=page.latest,
                 position=page.position,
                 source=page.source,
             )

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,14 +19,18 @@ from types import TracebackType
 from typing import Final, Literal, Self, TypeVar
 from uuid import uuid4
 
-from chatbot_api.errors import IndexCorrupt, SourceError
-from chatbot_api.models.domain import Entry, Manifest, Page, Passage, TitledText
+from chatbot_api.errors import IndexCorrupt, SourceError, TooManyDropped
+from chatbot_api.models.domain import BY_WORDS, Entry, Manifest, Page, Passage, Quota, TitledText
 from chatbot_api.ports import Embedder, VectorIndex
-from qdrant_indexer.chunking import passages_of
+from qdrant_indexer.chunking import estimate_tokens, passages_of
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.vector_cache import VectorCache, cache_key
 
 _WRITE_BATCH: Final = 256
+_DROPPED_AT_MOST: Final = 0.3
+_FEW_PAGES: Final = 3
+"""So few pages may go in any case."""
+_SAMPLES: Final = 8
 T = TypeVar("T")
 
 
@@ -71,6 +77,9 @@ class Origin:
     source: str
     revision: str = ""
     site_url: str = ""
+    default_locale: str = "en"
+    fingerprint: str = ""
+    """A hash of everything that reading depends on; empty where that cannot be known without reading."""
 
 
 def plan(stored: Iterable[str], wanted: Iterable[str]) -> Plan:
@@ -78,43 +87,72 @@ def plan(stored: Iterable[str], wanted: Iterable[str]) -> Plan:
     return Plan(written=new - old, dropped=old - new, kept=old & new)
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would cost, before anything is spent."""
+
+    pages: int
+    passages: int
+    to_embed: int
+    """Texts without a vector yet, each once."""
+    tokens: int
+    """Of those texts, estimated."""
+    calls: int
+    dollars: float
+    minutes: float
+    """At the configured quota; 0 where there is none."""
+    days: int
+    """On how many days texts are embedded, where the quota has a daily limit; else 0."""
+
+
 async def index(
-    pages: Iterable[Page | Skipped],
+    pages: Callable[[], Iterable[Page | Skipped]],
     *,
     origin: Origin,
     embedder: Embedder,
     vector_index: VectorIndex,
     cache: VectorCache,
     full: bool = False,
+    force: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Report:
-    """Makes the index equal to the pages. `full` builds a generation even where nothing changed.
+    """Makes the index equal to the pages, which are read only where the origin's fingerprint is a new one. `full`
+    builds a generation even where nothing changed.
 
-    Raises `SourceError` where there is no page at all, `IndexBusy` where another run is under way, and
-    `EmbedderUnavailable` where vectors could not be made: what was made until then is kept.
+    Raises `SourceError` where there is no page at all, `IndexBusy` where another run is under way, `TooManyDropped`
+    where more than 30 % of the pages would go and `force` is not set, and `EmbedderUnavailable` where vectors could not
+    be made: what was made until then is kept.
     """
     async with vector_index.writing():
+        current = await _unless_damaged(vector_index.current(), None, ignore_damage=full)
+        as_wanted = _manifest(origin, embedder, vector_index)
+        if current is not None and not full and _unread(current, as_wanted):
+            async with aclosing(vector_index.placed()) as places:
+                await anext(places)  # what is only said to be there may be damaged
+            return _unchanged(current)
         with Spool() as spool:
-            page_count, skipped = _read(pages, spool, on_progress)
+            page_count, skipped = _read(pages(), spool, on_progress)
             if not page_count:
                 reasons = "".join(f"\n  {skip.source}: {skip.reason}" for skip in skipped[:10])
                 raise SourceError(f"no page could be read from {origin.source}{reasons}")
-            manifest = _manifest(spool, page_count, origin, embedder, vector_index)
-            try:
-                current = await vector_index.current()
-                stored = [passage_id async for passage_id in vector_index.passage_ids()]
-            except IndexCorrupt:
-                if not full:
-                    raise
-                current, stored = None, []
-            changes = plan(stored, spool.ids)
+            manifest = replace(
+                as_wanted,
+                passages=len(spool.placed),
+                pages=page_count,
+                fingerprint=spool.fingerprint,
+                bad_pages=sum(skip.kind == "bad" for skip in skipped),
+            )
+            stored = await _unless_damaged(_placed(vector_index), {}, ignore_damage=full)
+            changes = plan(stored, spool.placed)
+            if not force:
+                _refuse_many_dropped(stored, spool.placed)
             published, embedded = False, 0
             if full or current is None or not _same(current, manifest):
                 embedded = await _publish(spool, manifest, current, embedder, vector_index, cache, on_progress)
                 published = True
     return Report(
         pages=page_count,
-        passages=len(spool.ids),
+        passages=manifest.passages,
         written=len(changes.written),
         dropped=len(changes.dropped),
         kept=len(changes.kept),
@@ -125,11 +163,32 @@ async def index(
     )
 
 
+def estimate(pages: Iterable[Page | Skipped], *, embedder: Embedder, cache: VectorCache) -> Estimate:
+    """Reads the pages and looks into the vector cache; embeds and writes nothing."""
+    with Spool() as spool:
+        count, _ = _read(pages, spool, lambda _: None)
+        texts = [text for _, text in _uncached(spool, embedder, cache)]
+        tokens = sum(estimate_tokens(f"{text.title} {text.text}") for text in texts)
+        quota = embedder.quota or Quota(0, 0, 0, 0.0)
+        by_minute = (_ratio(len(texts), quota.texts_per_minute), _ratio(tokens, quota.tokens_per_minute))
+        return Estimate(
+            pages=count,
+            passages=len(spool.placed),
+            to_embed=len(texts),
+            tokens=tokens,
+            calls=math.ceil(len(texts) / embedder.batch_size),
+            dollars=round(tokens / 1_000_000 * quota.dollars_per_million_tokens, 4),
+            minutes=round(max(by_minute), 1),
+            days=math.ceil(_ratio(len(texts), quota.texts_per_day)),
+        )
+
+
 class Spool:
     """The passages of a run on disk, so that memory does not grow with the book. Iterated once a stage."""
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
+        self.placed: dict[str, str] = {}
+        """The page of each passage, by the passage's id."""
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n")  # noqa: SIM115 - closed by __exit__
         self._hash = hashlib.sha256()
 
@@ -145,7 +204,7 @@ class Spool:
         line = json.dumps(asdict(passage)) + "\n"
         self._file.write(line)
         self._hash.update(line.encode())
-        self.ids.append(passage.id)
+        self.placed[passage.id] = passage.page
 
     def __iter__(self) -> Iterator[Passage]:
         self._file.seek(0)
@@ -174,7 +233,22 @@ def _read(
     return count, skipped
 
 
-def _manifest(spool: Spool, pages: int, origin: Origin, embedder: Embedder, vector_index: VectorIndex) -> Manifest:
+async def _unless_damaged(reading: Awaitable[T], otherwise: T, *, ignore_damage: bool) -> T:
+    try:
+        return await reading
+    except IndexCorrupt:
+        if not ignore_damage:
+            raise
+        return otherwise
+
+
+async def _placed(vector_index: VectorIndex) -> dict[str, str]:
+    """The page of each published passage, by the passage's id."""
+    return {passage_id: page async for passage_id, page in vector_index.placed()}
+
+
+def _manifest(origin: Origin, embedder: Embedder, vector_index: VectorIndex) -> Manifest:
+    """Of a generation that has not been read yet."""
     now = datetime.now(UTC)
     return Manifest(
         generation=f"{now:%Y%m%dT%H%M%S%f}-{uuid4().hex[:8]}",
@@ -183,13 +257,49 @@ def _manifest(spool: Spool, pages: int, origin: Origin, embedder: Embedder, vect
         dimensions=embedder.dimensions,
         has_vectors=True,
         lexical=vector_index.lexical,
-        passages=len(spool.ids),
-        pages=pages,
-        fingerprint=spool.fingerprint,
+        passages=0,
+        pages=0,
         source=origin.source,
         source_revision=origin.revision,
+        source_fingerprint=origin.fingerprint,
         site_url=origin.site_url,
+        default_locale=origin.default_locale,
     )
+
+
+def _unread(current: Manifest, wanted: Manifest) -> bool:
+    """Whether reading would bring nothing new. A source with bad pages is read again, so that they are told again."""
+    read = replace(wanted, passages=current.passages, pages=current.pages, fingerprint=current.fingerprint)
+    return bool(current.source_fingerprint) and current.bad_pages == 0 and _same(current, read)
+
+
+def _unchanged(current: Manifest) -> Report:
+    return Report(
+        pages=current.pages,
+        passages=current.passages,
+        written=0,
+        dropped=0,
+        kept=current.passages,
+        embedded=0,
+        skipped=(),
+        generation=current.generation,
+        published=False,
+    )
+
+
+def _refuse_many_dropped(stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    before = set(stored.values())
+    gone = before - set(wanted.values())
+    if len(gone) > max(_FEW_PAGES, _DROPPED_AT_MOST * len(before)):
+        some = ", ".join(sorted(gone)[:3])
+        raise TooManyDropped(
+            f"{len(gone)} of the {len(before)} indexed pages are not in the source any more ({some}, …); "
+            "if that is right, run this again with --force"
+        )
+
+
+def _ratio(amount: int, limit: int) -> float:
+    return amount / limit if limit else 0.0
 
 
 def _same(current: Manifest, wanted: Manifest) -> bool:
@@ -210,7 +320,7 @@ async def _publish(
     missing = sum(len(cache.missing(_keys(embedder, batch))) for batch in _batches(spool, _WRITE_BATCH))
     if missing and current is None:
         # A first index: words can be searched while meanings are still being worked out.
-        by_words = replace(manifest, generation=f"{manifest.generation}-words", has_vectors=False)
+        by_words = replace(manifest, generation=f"{manifest.generation}{BY_WORDS}", has_vectors=False)
         await _write(spool, by_words, embedder, vector_index, cache, lambda _: None)
     await _embed(spool, missing, embedder, cache, on_progress)
     await _write(spool, manifest, embedder, vector_index, cache, on_progress)
@@ -247,13 +357,17 @@ async def _write(
     on_progress: Callable[[Progress], None],
 ) -> None:
     done = 0
+    samples: list[Entry] = []
     async with vector_index.generation(manifest) as generation:
         for batch in _batches(spool, _WRITE_BATCH):
             keys = _keys(embedder, batch)
             vectors = cache.get(keys) if manifest.has_vectors else {}
-            await generation.put([Entry(p, vectors.get(key)) for key, p in zip(keys, batch, strict=True)])
+            entries = [Entry(p, vectors.get(key)) for key, p in zip(keys, batch, strict=True)]
+            await generation.put(entries)
+            samples += entries[:1] if len(samples) < _SAMPLES else []
             done += len(batch)
             on_progress(Progress("writing", done, manifest.passages))
+        await generation.check(samples)
         await generation.publish()
 
 

@@ -16,7 +16,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMissing
-from chatbot_api.models.domain import Entry, Manifest, Passage, Scope, SearchQuery
+from chatbot_api.models.domain import BY_WORDS, Entry, Manifest, Passage, Scope, SearchQuery
 from chatbot_api.ports import VectorIndex, VectorStore
 from chatbot_api.services.edge_service import EdgeIndex, EdgeStore
 from chatbot_api.services.qdrant_service import QdrantService
@@ -76,7 +76,7 @@ async def publish(index: VectorIndex, passages: list[Passage], **changes: object
         lexical=index.lexical,
         passages=len(passages),
         pages=len({p.page for p in passages}),
-        generation=f"g{next(_numbers):06}",
+        generation=f"g{next(_numbers):06}{'' if changes.get('has_vectors', True) else BY_WORDS}",
         **changes,
     )
     entries = [await entry(p) if wanted.has_vectors else Entry(p, None) for p in passages]
@@ -95,7 +95,7 @@ async def query(text: str, **changes: object) -> SearchQuery:
 
 async def test_before_the_first_run_there_is_no_index(pair: Pair) -> None:
     assert await pair.index.current() is None
-    assert [i async for i in pair.index.passage_ids()] == []
+    assert [i async for i, _ in pair.index.placed()] == []
     with pytest.raises(IndexMissing):
         await pair.store.manifest()
     with pytest.raises(IndexMissing):
@@ -156,12 +156,13 @@ async def test_a_question_without_a_known_word_still_has_a_meaning(pair: Pair) -
 @pytest.mark.parametrize(
     ("scope", "expected"),
     [
-        (Scope(version="1.0"), {OLD}),
+        (Scope(tags=("docs-default-1.0",)), {OLD}),
+        (Scope(tags=("docs-default-1.0", "docs-default-current"), locale="en"), {TOPICS, TOPICS_2, ACTIONS, OLD}),
         (Scope(locale="de"), {GERMAN}),
         (Scope(path_prefix="/docs/robots"), {TOPICS, TOPICS_2, ACTIONS}),
         (Scope(path_prefix="/docs/robots/actions"), {ACTIONS}),
         (Scope(path_prefix="/docs/rob"), set()),
-        (Scope(version="current", locale="en", up_to_position=1), {TOPICS, TOPICS_2}),
+        (Scope(tags=("docs-default-current",), locale="en", up_to_position=1), {TOPICS, TOPICS_2}),
     ],
 )
 async def test_nothing_outside_the_scope_is_found(pair: Pair, scope: Scope, expected: set[Passage]) -> None:
@@ -180,7 +181,7 @@ async def test_pages_come_in_reading_order_and_with_their_passages(pair: Pair) -
 
     assert [page.path for page in pages] == ["/docs/robots/topics", "/docs/robots/actions"]
     assert list(await pair.store.passages(pages[0])) == [TOPICS, TOPICS_2]
-    assert list(await pair.store.passages(replace(pages[0], version="9.9"))) == []
+    assert list(await pair.store.passages(replace(pages[0], tag="docs-default-9.9"))) == []
 
 
 async def test_a_new_generation_replaces_the_old_one_for_a_store_that_is_open(pair: Pair) -> None:
@@ -192,7 +193,7 @@ async def test_a_new_generation_replaces_the_old_one_for_a_store_that_is_open(pa
     assert await pair.store.manifest() == second
     assert [hit.passage for hit in (await pair.store.search(await query("goal topic"))).lexical] == [ACTIONS]
     assert [page.title for page in await pair.store.pages()] == ["Actions"]
-    assert {i async for i in pair.index.passage_ids()} == {ACTIONS.id}
+    assert {place async for place in pair.index.placed()} == {(ACTIONS.id, ACTIONS.page)}
 
 
 async def test_a_generation_that_is_left_unpublished_leaves_no_trace(pair: Pair) -> None:
@@ -223,7 +224,7 @@ async def test_putting_a_passage_twice_keeps_it_once(pair: Pair) -> None:
         await generation.put([await entry(TOPICS)])
         await generation.publish()
 
-    assert [i async for i in pair.index.passage_ids()] == [TOPICS.id]
+    assert [i async for i, _ in pair.index.placed()] == [TOPICS.id]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,33 @@ async def test_one_bad_entry_keeps_its_whole_batch_out(pair: Pair, bad: Entry, r
             await generation.put([await entry(TOPICS), bad])
         await generation.publish()
 
-    assert [i async for i in pair.index.passage_ids()] == [OLD.id]
+    assert [i async for i, _ in pair.index.placed()] == [OLD.id]
+
+
+async def test_what_was_put_is_found_before_it_is_published(pair: Pair) -> None:
+    wanted = manifest(lexical=pair.index.lexical, passages=1)
+    put, not_put = await entry(TOPICS), await entry(GERMAN)
+
+    async with pair.index.writing(), pair.index.generation(wanted) as generation:
+        await generation.put([put])
+        await generation.check([put])
+        with pytest.raises(IndexCorrupt, match=GERMAN.id):
+            await generation.check([put, not_put])
+
+
+async def test_the_generation_before_can_be_published_again(pair: Pair) -> None:
+    await publish(pair.index, [GERMAN], has_vectors=False)
+    first = await publish(pair.index, [TOPICS])
+    await publish(pair.index, [ACTIONS])
+    assert [hit.passage for hit in (await pair.store.search(await query("topic goal"))).lexical] == [ACTIONS]
+
+    async with pair.index.writing():
+        assert await pair.index.roll_back() == first
+
+    assert await pair.store.manifest() == first
+    assert [hit.passage for hit in (await pair.store.search(await query("topic goal"))).lexical] == [TOPICS]
+    with pytest.raises(IndexMissing, match="no generation before"):
+        await pair.index.roll_back()
 
 
 async def test_a_second_writer_is_told_so_at_once(pair: Pair) -> None:
@@ -280,11 +307,11 @@ async def test_closing_twice_is_allowed(pair: Pair) -> None:
         await pair.index.close()
 
 
-async def test_leaving_passage_ids_early_leaves_nothing_open(pair: Pair) -> None:
+async def test_looking_at_what_is_placed_can_be_ended_early(pair: Pair) -> None:
     await publish(pair.index, BOOK)
 
-    async with aclosing(pair.index.passage_ids()) as ids:  # type: ignore[type-var]  # every implementation generates
-        async for _ in ids:
+    async with aclosing(pair.index.placed()) as places:
+        async for _ in places:
             break
 
     await publish(pair.index, BOOK)

@@ -121,6 +121,45 @@ def _vectors(folder: Path) -> int:
         return int(cache.execute("SELECT count(*) FROM vectors").fetchone()[0])
 
 
+def test_an_estimate_says_what_a_run_would_cost_and_does_nothing(book: Path, tmp_path: Path) -> None:
+    free = askbook(tmp_path, "index", str(book), "--estimate")
+    paid = askbook(tmp_path, "index", str(book), "--estimate", "--json", GEMINI_API_KEY="k")
+
+    assert "to embed: 2 texts" in free.stdout
+    assert "costs nothing" in free.stdout
+    told = json.loads(paid.stdout)
+    assert (told["pages"], told["to_embed"], told["calls"], told["days"]) == (2, 2, 1, 1)
+    assert not (tmp_path / "data/index").exists()
+
+
+def test_the_generation_before_can_be_published_again(book: Path, tmp_path: Path) -> None:
+    askbook(tmp_path, "index", str(book))
+    (book / "docs" / "topics.md").write_text("# Topics\n\nTopics were replaced by channels.\n", encoding="utf-8")
+    askbook(tmp_path, "index", str(book))
+
+    back = askbook(tmp_path, "index", "--rollback")
+    again = askbook(tmp_path, "index", "--rollback")
+
+    assert "is published again" in back.stdout
+    assert "publishes messages" in answer(tmp_path, "What are topics?")["response"]
+    assert (again.returncode, again.stderr.startswith("askbook: there is no generation before")) == (1, True)
+
+
+def test_a_run_that_would_drop_much_of_the_book_asks_first(book: Path, tmp_path: Path) -> None:
+    for number in range(10):
+        (book / "docs" / f"robot-{number}.md").write_text(f"# Robot {number}\n\nIt walks.\n", encoding="utf-8")
+    askbook(tmp_path, "index", str(book))
+    for number in range(5):
+        (book / "docs" / f"robot-{number}.md").unlink()
+
+    refused = askbook(tmp_path, "index", str(book))
+    forced = askbook(tmp_path, "index", str(book), "--force")
+
+    assert (refused.returncode, forced.returncode) == (1, 0)
+    assert "5 of the 12 indexed pages are not in the source any more" in refused.stderr
+    assert "dropped 5" in forced.stdout
+
+
 def test_two_runs_at_once_are_refused_with_a_sentence(book: Path, tmp_path: Path) -> None:
     from filelock import FileLock
 
@@ -143,6 +182,7 @@ def test_two_runs_at_once_are_refused_with_a_sentence(book: Path, tmp_path: Path
         (("eval", "file.txt"), 1, "file.txt, line 1"),
         (("ask", "  "), 2, "QUERY: String should have at least 1 character"),
         (("ask",), 2, "Missing argument"),
+        (("index",), 2, "SOURCE is missing"),
         (("fly",), 2, "No such command"),
     ],
 )

@@ -23,6 +23,8 @@ PASSAGES = [
         ordinal=0,
         version="current",
         locale="en",
+        tag="docs-default-current",
+        latest=True,
         position=n,
         source=f"page-{n}.md",
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chatbot_api.errors import EmbedderUnavailable, IndexCorrupt, SourceError
-from chatbot_api.models.domain import Block, Page, Section, TitledText, Vector
+from chatbot_api.errors import EmbedderUnavailable, IndexCorrupt, SourceError, TooManyDropped
+from chatbot_api.models.domain import Block, Page, Quota, Section, TitledText, Vector
 from chatbot_api.testing import HashEmbedder, MemoryIndex
-from qdrant_indexer.indexing import Origin, Plan, Progress, Report, index, plan
+from qdrant_indexer.indexing import Origin, Plan, Progress, Report, estimate, index, plan
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.vector_cache import VectorCache, cache_key
 
@@ -22,6 +23,7 @@ def page(name: str, *texts: str) -> Page:
     return Page(path=f"/docs/{name}", title=name, source=f"{name}.md", sections=sections)
 
 
+BAD = Skipped("x.md", "broken front matter", "bad")
 BOOK = [page("a", "One.", "Two."), page("b", "Three.")]
 
 
@@ -33,15 +35,28 @@ class Run:
         self.index = MemoryIndex()
         self.embedder = HashEmbedder()
         self.steps: list[Progress] = []
+        self.reads = 0
 
-    async def __call__(self, pages: Sequence[Page | Skipped], origin: Origin = ORIGIN, *, full: bool = False) -> Report:
+    async def __call__(
+        self,
+        pages: Sequence[Page | Skipped],
+        origin: Origin = ORIGIN,
+        *,
+        full: bool = False,
+        force: bool = False,
+    ) -> Report:
+        def read() -> Sequence[Page | Skipped]:
+            self.reads += 1
+            return pages
+
         return await index(
-            pages,
+            read,
             origin=origin,
             embedder=self.embedder,
             vector_index=self.index,
             cache=self.cache,
             full=full,
+            force=force,
             on_progress=self.steps.append,
         )
 
@@ -162,7 +177,7 @@ async def test_an_embedder_that_fails_later_leaves_the_old_generation_serving(ru
 
 
 async def test_a_bad_page_is_named_and_the_others_are_indexed(run: Run) -> None:
-    report = await run([*BOOK, Skipped("x.md", "broken front matter", "bad"), Skipped("d.md", "a draft", "excluded")])
+    report = await run([*BOOK, BAD, Skipped("d.md", "a draft", "excluded")])
 
     assert report.pages == 2
     assert [skip.source for skip in report.bad] == ["x.md"]
@@ -173,6 +188,78 @@ async def test_a_book_without_pages_is_refused_with_the_reasons(run: Run) -> Non
         await run([Skipped("x.md", "null bytes", "bad")])
 
     assert run.index.published is None
+
+
+async def test_a_book_with_the_same_fingerprint_is_not_even_read(run: Run) -> None:
+    origin = replace(ORIGIN, fingerprint="f1")
+    await run(BOOK, origin)
+
+    report = await run([], origin)
+
+    assert (run.reads, report.published, report.kept, report.passages) == (1, False, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "f2"}, {"site_url": "https://moved.example"}, {"revision": "rev-2"}]
+)
+async def test_a_book_that_may_have_changed_is_read(run: Run, change: dict[str, str]) -> None:
+    origin = replace(ORIGIN, fingerprint="f1")
+    await run(BOOK, origin)
+
+    await run(BOOK, replace(origin, **change))
+
+    assert run.reads == 2
+
+
+async def test_a_book_with_bad_pages_is_read_again_so_that_they_are_told_again(run: Run) -> None:
+    origin = replace(ORIGIN, fingerprint="f1")
+    await run([*BOOK, BAD], origin)
+
+    report = await run([*BOOK, BAD], origin)
+
+    assert report.bad == (BAD,)
+
+
+async def test_a_run_that_would_drop_much_of_the_book_stops_and_asks(run: Run) -> None:
+    book = [page(f"p{n}", f"Text {n}.") for n in range(20)]
+    await run(book)
+    before = run.index.published
+
+    with pytest.raises(TooManyDropped, match=r"7 of the 20 indexed pages .*\(/docs/p13, .* --force"):
+        await run(book[:13])
+    assert run.index.published == before
+    report = await run(book[:13], force=True)
+
+    assert (report.dropped, report.kept) == (7, 13)
+
+
+async def test_a_third_of_the_book_may_be_rewritten_without_asking(run: Run) -> None:
+    book = [page(f"p{n}", f"Text {n}.") for n in range(20)]
+    await run(book)
+
+    report = await run([page(f"p{n}", f"New text {n}.") for n in range(20)])
+
+    assert (report.written, report.dropped) == (20, 20)
+
+
+def test_an_estimate_tells_the_price_and_the_time_and_spends_nothing(run: Run) -> None:
+    run.embedder = HashEmbedder(quota=Quota(100, 30_000, 1_000, 0.15))
+    book = [page(f"p{n}", f"Text number {n}.") for n in range(2_500)]
+
+    told = estimate(book, embedder=run.embedder, cache=run.cache)
+
+    assert (told.pages, told.passages, told.to_embed, told.calls, told.days) == (2_500, 2_500, 2_500, 157, 3)
+    assert told.minutes == 25.0
+    assert told.dollars == pytest.approx(told.tokens * 0.15 / 1_000_000, abs=1e-4)
+    assert run.embedder.asked == []
+
+
+async def test_an_estimate_counts_only_what_has_no_vector_yet(run: Run) -> None:
+    await run(BOOK)
+
+    told = estimate([*BOOK, page("c", "Four.")], embedder=run.embedder, cache=run.cache)
+
+    assert (told.passages, told.to_embed, told.dollars, told.days) == (4, 1, 0.0, 0)
 
 
 async def test_a_damaged_index_is_refused_but_full_mends_it(run: Run) -> None:

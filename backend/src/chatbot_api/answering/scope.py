@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from chatbot_api.errors import UnknownPage, UnknownScope
 from chatbot_api.models.domain import PageSummary, Scope
+from chatbot_api.models.paths import ancestors, normal_path
 
 _NAMED = 10
 
@@ -23,55 +24,69 @@ class WantedScope:
     """A page: only it and what comes before it in the reading order."""
 
 
-def resolve(wanted: WantedScope, page: str | None, pages: Sequence[PageSummary]) -> tuple[Scope, PageSummary | None]:
-    """The scope in the index's terms, and the page the reader is on.
+class Catalog:
+    """The pages of one generation, ready to be looked up."""
 
-    Without a version or locale of its own, a question is about those of the reader's page. Raises `UnknownPage` or
-    `UnknownScope` with a sentence that names what there is.
-    """
-    here = _find(page, pages) if page else None
-    version = _known("version", wanted.version, [p.version for p in pages]) or (here.version if here else None)
-    locales = {p.locale for p in pages}
-    locale = _known("locale", wanted.locale, sorted(locales)) or (here.locale if here else None)
-    if locale is None and len(locales) == 1:
-        (locale,) = locales
-    prefix = normal_path(wanted.path_prefix) if wanted.path_prefix else None
-    if prefix and not any(is_below(p.path, prefix) for p in pages):
-        raise UnknownScope(f"scope.path_prefix {wanted.path_prefix!r} holds no page. {_similar(prefix, pages)}")
-    position = None
-    if wanted.up_to:
-        last = _find(wanted.up_to, pages)
-        position = last.position
-        version, locale = version or last.version, locale or last.locale
-    return Scope(version=version, locale=locale, path_prefix=prefix, up_to_position=position), here
+    def __init__(self, pages: Sequence[PageSummary], default_locale: str) -> None:
+        self.versions = sorted({page.version for page in pages if page.version})
+        self.locales = sorted({page.locale for page in pages})
+        self._default_locale = default_locale if default_locale in self.locales else None
+        self._by_path = {normal_path(page.path): page for page in pages}
+        self._prefixes = {prefix for path in self._by_path for prefix in ancestors(path)}
+        self._tags = {page.tag: page for page in pages}
+        self._latest = {page.tag for page in pages if page.latest}
+
+    def resolve(self, wanted: WantedScope, page: str | None) -> tuple[Scope, PageSummary | None]:
+        """The scope in the index's terms, and the page the reader is on.
+
+        Without a version or locale of its own, a question is about those of the reader's page, else about the latest
+        versions and the default locale. Raises `UnknownPage` or `UnknownScope`, naming what there is.
+        """
+        here = self.page(page) if page else None
+        last = self.page(wanted.up_to) if wanted.up_to else None
+        prefix = normal_path(wanted.path_prefix) if wanted.path_prefix else None
+        if prefix is not None and prefix not in self._prefixes:
+            raise UnknownScope(f"scope.path_prefix {wanted.path_prefix!r} holds no page. {self._similar(prefix)}")
+        stand = last or here
+        locale = _known("locale", wanted.locale, self.locales) or (stand.locale if stand else self._default_locale)
+        version = _known("version", wanted.version, self.versions)
+        tags = {last.tag} if last else self._tags_for(version, here)
+        scope = Scope(
+            tags=None if tags >= self._tags.keys() else tuple(sorted(tags)),
+            locale=locale,
+            path_prefix=prefix,
+            up_to_position=last.position if last else None,
+        )
+        return scope, here
+
+    def page(self, path: str) -> PageSummary:
+        """Raises `UnknownPage`, naming pages that are called much the same."""
+        found = self._by_path.get(normal_path(path))
+        if found is None:
+            raise UnknownPage(f"page {path!r} is not in the index. {self._similar(normal_path(path))}")
+        return found
+
+    def _tags_for(self, version: str | None, here: PageSummary | None) -> set[str]:
+        """Of each docs instance one version: the one asked for, the reader's, or the latest."""
+        if version is not None:
+            return {tag for tag, page in self._tags.items() if page.version == version}
+        if here is None:
+            return set(self._latest)
+        others = {tag for tag in self._latest if _instance(self._tags[tag]) != _instance(here)}
+        return {here.tag, *others}
+
+    def _similar(self, path: str) -> str:
+        paths = list(self._by_path)
+        close = get_close_matches(path, paths, n=_NAMED, cutoff=0.5) or paths[:_NAMED]
+        return f"Known pages{'' if len(close) == len(paths) else ' include'}: {', '.join(close)}."
 
 
-def normal_path(path: str) -> str:
-    """Without query, hash and trailing slash: `/docs/intro/?x#y` is `/docs/intro`."""
-    path = path.strip().split("#", 1)[0].split("?", 1)[0]
-    return "/" + path.strip("/")
-
-
-def is_below(path: str, prefix: str) -> bool:
-    path = normal_path(path)
-    return prefix == "/" or path == prefix or path.startswith(prefix + "/")
-
-
-def _find(path: str, pages: Sequence[PageSummary]) -> PageSummary:
-    wanted = normal_path(path)
-    for page in pages:
-        if normal_path(page.path) == wanted:
-            return page
-    raise UnknownPage(f"page {path!r} is not in the index. {_similar(wanted, pages)}")
+def _instance(page: PageSummary) -> str:
+    """`docs-community-2.0` is version 2.0 of the instance `docs-community`."""
+    return page.tag.removesuffix(f"-{page.version}")
 
 
 def _known(name: str, value: str | None, known: Sequence[str]) -> str | None:
     if value is not None and value not in known:
-        raise UnknownScope(f"scope.{name} {value!r} is not in the index. Known: {', '.join(sorted(set(known)))}.")
+        raise UnknownScope(f"scope.{name} {value!r} is not in the index. Known: {', '.join(known)}.")
     return value
-
-
-def _similar(path: str, pages: Sequence[PageSummary]) -> str:
-    paths = [page.path for page in pages]
-    close = get_close_matches(path, paths, n=_NAMED, cutoff=0.5) or paths[:_NAMED]
-    return f"Known pages{'' if len(close) == len(paths) else ' include'}: {', '.join(close)}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 Vector = Sequence[float]
 """One embedding: unit length, as many numbers as the model has dimensions."""
@@ -60,6 +60,10 @@ class Page:
     sections: tuple[Section, ...]
     version: str = "current"
     locale: str = "en"
+    tag: str = "docs-default-current"
+    """Docusaurus' name for docs instance and version together; `default` for what has no version, such as a blog."""
+    latest: bool = True
+    """Whether readers get this version of its docs instance when they ask for none."""
     breadcrumbs: tuple[str, ...] = ()
     """Labels of the sidebar categories above the page, outermost first."""
     position: int = 0
@@ -82,6 +86,8 @@ class Passage:
     """Its place in the page, from 0."""
     version: str
     locale: str
+    tag: str
+    latest: bool
     position: int
     source: str
 
@@ -103,6 +109,8 @@ class Passage:
             source=self.source,
             version=self.version,
             locale=self.locale,
+            tag=self.tag,
+            latest=self.latest,
             position=self.position,
         )
 
@@ -117,6 +125,8 @@ class PageSummary:
     source: str
     version: str
     locale: str
+    tag: str
+    latest: bool
     position: int
 
     @property
@@ -133,6 +143,10 @@ class TitledText:
 
 
 # The index --------------------------------------------------------------------------------------------
+
+
+BY_WORDS: Final = "-words"
+"""Ends the name of a generation without vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +169,24 @@ class Manifest:
     """The folder or address that was read, as it was given."""
     source_revision: str = ""
     """The revision of the source, where it has one (a git commit)."""
+    source_fingerprint: str = ""
+    """A hash of everything that was read; empty where the source has none. Equal ones need no reading."""
     site_url: str = ""
     """Where the book is published, without a trailing slash; empty where that is not known."""
+    default_locale: str = "en"
+    """The locale that readers get when they ask for none."""
+    bad_pages: int = 0
+    """Pages of the source that could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What an embedding service allows and costs. 0 means: no limit, no price."""
+
+    texts_per_minute: int
+    tokens_per_minute: int
+    texts_per_day: int
+    dollars_per_million_tokens: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +204,8 @@ class Entry:
 class Scope:
     """The part of the book a question is about. None means: no such bound."""
 
-    version: str | None = None
+    tags: tuple[str, ...] | None = None
+    """Any of these: versions of the docs instances, and `default` for what has none."""
     locale: str | None = None
     path_prefix: str | None = None
     up_to_position: int | None = None

@@ -12,7 +12,6 @@ from starlette.staticfiles import StaticFiles
 
 from chatbot_api import __version__
 from chatbot_api.answering import links
-from chatbot_api.answering.scope import WantedScope, resolve
 from chatbot_api.bootstrap import Services
 from chatbot_api.errors import AskbookError, UnknownPage
 from chatbot_api.models.chat_models import MAX_QUERY, Config
@@ -48,13 +47,12 @@ async def config(services: Annotated[Services, Depends(services)]) -> Config:
     """What a page that asks may know. Without an index, its versions and locales are empty."""
     try:
         manifest = await services.rag.manifest()
-        pages = await services.store.pages()
+        catalog = await services.rag.catalog()
     except AskbookError:
         site_url, versions, locales = services.settings.site_url, [], []
     else:
         site_url = services.settings.site_url or manifest.site_url
-        versions = sorted({page.version for page in pages})
-        locales = sorted({page.locale for page in pages})
+        versions, locales = catalog.versions, catalog.locales
     return Config(
         version=__version__,
         mode="generated" if services.generator else "extractive",
@@ -72,13 +70,11 @@ async def read(
     passage: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     """The page as it was indexed, the cited passage marked."""
-    await services.rag.manifest()
+    catalog = await services.rag.catalog()
     try:
-        _, page = resolve(WantedScope(), f"/{path}", await services.store.pages())
+        page = catalog.page(f"/{path}")
     except UnknownPage as exc:
         return as_http(problem(404, exc.code, str(exc)))
-    if page is None:
-        return as_http(problem(404, UnknownPage.code, UnknownPage.public))
     passages = await services.store.passages(page)
     sections = [
         {

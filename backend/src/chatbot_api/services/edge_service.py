@@ -21,7 +21,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ from filelock import FileLock, Timeout
 
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
 from chatbot_api.models.domain import (
+    BY_WORDS,
     Candidates,
     Entry,
     Hit,
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 _NEVER_INDEX: Final = 1_000_000_000
 """Below some 150 MB of vectors the engine's plain scan beats building a graph: measured in benchmarks/RESULTS.md."""
-_KEPT_GENERATIONS: Final = 2
+_KEPT_BEFORE: Final = 1
 _SCROLL: Final = 256
 
 
@@ -67,25 +68,7 @@ class EdgeStore:
 
     async def search(self, query: SearchQuery) -> Candidates:
         generation = await self._generation()
-        weights = self._encoder.of_question(query.text, query.scope.locale)
-        wanted: list[tuple[str, Any]] = []
-        if query.vector is not None and generation.manifest.has_vectors:
-            wanted.append((layout.DENSE, list(query.vector)))
-        if weights.indices:
-            wanted.append((layout.LEXICAL, edge.SparseVector(weights.indices, weights.values)))
-        requests = [
-            edge.QueryRequest(
-                limit=query.limit,
-                query=edge.Query.Nearest(vector, using=using),
-                filter=_filter(query.scope),
-                with_payload=True,
-            )
-            for using, vector in wanted
-        ]
-        with _engine_errors():
-            found = generation.shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-        sides = {using: _hits(points) for (using, _), points in zip(wanted, found, strict=True)}
-        return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
+        return _search(generation.shard, self._encoder, query, has_vectors=generation.manifest.has_vectors)
 
     async def pages(self) -> Sequence[PageSummary]:
         generation = await self._generation()
@@ -98,8 +81,8 @@ class EdgeStore:
 
     async def passages(self, page: PageSummary) -> Sequence[Passage]:
         generation = await self._generation()
-        equal = {"page": page.path, "version": page.version, "locale": page.locale}
-        of_page = edge.Filter(must=[_equals(key, value) for key, value in equal.items()])
+        equal = {"page": page.path, "tag": page.tag, "locale": page.locale}
+        of_page = edge.Filter(must=[_is_one_of(key, (value,)) for key, value in equal.items()])
         return sorted(generation.scroll(of_page), key=lambda passage: passage.ordinal)
 
     async def close(self) -> None:
@@ -161,16 +144,19 @@ class EdgeIndex:
             return None
         return manifest
 
-    async def passage_ids(self) -> AsyncIterator[str]:
+    async def placed(self) -> AsyncGenerator[tuple[str, str], None]:
         try:
             generation = await asyncio.to_thread(_open_current, self._folder)
         except IndexMissing:
             return
         try:
-            for point in generation.records(None, with_payload=False):
-                yield str(point.id)
+            for point in generation.records(None, ["page"]):
+                yield str(point.id), str((point.payload or {}).get("page"))
         finally:
             await asyncio.to_thread(generation.shard.close)
+
+    async def roll_back(self) -> Manifest:
+        return await asyncio.to_thread(_roll_back, self._folder)
 
     @asynccontextmanager
     async def generation(self, manifest: Manifest) -> AsyncGenerator[EdgeGeneration, None]:
@@ -205,6 +191,13 @@ class EdgeGeneration:
     async def put(self, entries: Sequence[Entry]) -> None:
         layout.check_entries(entries, self._manifest)
         await asyncio.to_thread(self._put, entries)
+
+    async def check(self, samples: Sequence[Entry]) -> None:
+        for sample in samples:
+            query = SearchQuery(sample.passage.text, sample.vector, limit=1)
+            layout.check_found(
+                sample, _search(self._writable, self._encoder, query, has_vectors=self._manifest.has_vectors)
+            )
 
     async def publish(self) -> None:
         await asyncio.to_thread(self._publish)
@@ -257,17 +250,39 @@ class _Generation:
     shard: edge.EdgeShard = field(repr=False)
 
     def scroll(self, wanted: edge.Filter) -> Iterator[Passage]:
-        return (layout.as_passage(point.id, point.payload) for point in self.records(wanted, with_payload=True))
+        return (layout.as_passage(point.id, point.payload) for point in self.records(wanted, True))
 
-    def records(self, wanted: edge.Filter | None, *, with_payload: bool) -> Iterator[edge.Record]:
+    def records(self, wanted: edge.Filter | None, payload: bool | list[str]) -> Iterator[edge.Record]:
         offset: Any = None
         while True:
             with _engine_errors():
-                request = edge.ScrollRequest(offset=offset, limit=_SCROLL, filter=wanted, with_payload=with_payload)
+                request = edge.ScrollRequest(offset=offset, limit=_SCROLL, filter=wanted, with_payload=payload)
                 points, offset = self.shard.scroll(request)
             yield from points
             if offset is None:
                 return
+
+
+def _search(shard: edge.EdgeShard, encoder: Bm25Encoder, query: SearchQuery, *, has_vectors: bool) -> Candidates:
+    weights = encoder.of_question(query.text, query.scope.locale)
+    wanted: list[tuple[str, Any]] = []
+    if query.vector is not None and has_vectors:
+        wanted.append((layout.DENSE, list(query.vector)))
+    if weights.indices:
+        wanted.append((layout.LEXICAL, edge.SparseVector(weights.indices, weights.values)))
+    requests = [
+        edge.QueryRequest(
+            limit=query.limit,
+            query=edge.Query.Nearest(vector, using=using),
+            filter=_filter(query.scope),
+            with_payload=True,
+        )
+        for using, vector in wanted
+    ]
+    with _engine_errors():
+        found = shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+    sides = {using: _hits(points) for (using, _), points in zip(wanted, found, strict=True)}
+    return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
 
 
 def _configuration(manifest: Manifest) -> edge.EdgeConfig:
@@ -280,14 +295,14 @@ def _configuration(manifest: Manifest) -> edge.EdgeConfig:
 
 
 def _filter(scope: Scope) -> edge.Filter | None:
-    must: list[Any] = [_equals(key, value) for key, value in layout.equal_conditions(scope)]
+    must: list[Any] = [_is_one_of(key, values) for key, values in layout.conditions(scope)]
     if scope.up_to_position is not None:
         must.append(edge.FieldCondition("position", range=edge.RangeFloat(lte=scope.up_to_position)))
     return edge.Filter(must=must) if must else None
 
 
-def _equals(key: str, value: str) -> edge.FieldCondition:
-    return edge.FieldCondition(key, match=edge.MatchValue(value))
+def _is_one_of(key: str, values: Sequence[str]) -> edge.FieldCondition:
+    return edge.FieldCondition(key, match=edge.MatchAny(list(values)))
 
 
 def _hits(points: Sequence[edge.ScoredPoint]) -> tuple[Hit, ...]:
@@ -311,23 +326,45 @@ def _read_current(folder: Path) -> tuple[Path, Manifest]:
         raise IndexMissing("nothing is indexed yet; run: askbook index SOURCE") from exc
     except (OSError, UnicodeDecodeError) as exc:
         raise IndexCorrupt(f"{folder / 'CURRENT'} cannot be read; run: askbook index SOURCE --full") from exc
-    home = folder / name
+    return folder / name, _read_manifest(folder / name)
+
+
+def _read_manifest(home: Path) -> Manifest:
     try:
         data = json.loads((home / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         raise IndexCorrupt(f"{home} is damaged or gone; run: askbook index SOURCE --full") from exc
-    return home, layout.as_manifest(data)
+    return layout.as_manifest(data)
 
 
 def _open_current(folder: Path) -> _Generation:
-    stamp = _stamp(folder)
-    home, manifest = _read_current(folder)
+    while True:
+        stamp = _stamp(folder)
+        try:
+            home, manifest = _read_current(folder)
+            return _Generation(stamp, manifest, _open(home))
+        except IndexCorrupt:
+            if _stamp(folder) == stamp:
+                raise
+            # Another generation was published meanwhile, and this one may be gone.
+
+
+def _open(home: Path) -> edge.EdgeShard:
     try:
-        with FileLock(folder / "open.lock"):
-            shard = edge.EdgeShard.load(str(home / "shard"))
+        with FileLock(home.parent / "open.lock"):
+            return edge.EdgeShard.load(str(home / "shard"))
     except Exception as exc:  # the engine raises bare Exception for whatever it finds in its files
         raise IndexCorrupt(f"{home} cannot be opened; run: askbook index SOURCE --full") from exc
-    return _Generation(stamp, manifest, shard)
+
+
+def _roll_back(folder: Path) -> Manifest:
+    current, _ = _read_current(folder)
+    for home in _generations(folder):
+        if home.name < current.name:
+            manifest = _read_manifest(home)
+            _write_durably(folder / "CURRENT", home.name)
+            return manifest
+    raise IndexMissing("there is no generation before the current one; run: askbook index SOURCE")
 
 
 def _remove_unfinished(folder: Path) -> None:
@@ -335,11 +372,19 @@ def _remove_unfinished(folder: Path) -> None:
         shutil.rmtree(building)
 
 
+def _generations(folder: Path) -> list[Path]:
+    """Newest first."""
+    return sorted(folder.glob("gen-*"), reverse=True)
+
+
 def _remove_old(folder: Path, current: str) -> None:
-    """Keeps the current generation and the one before it: a reader may be opening that one now."""
-    others = sorted((path for path in folder.glob("gen-*") if path.name != current), reverse=True)
-    for old in others[_KEPT_GENERATIONS - 1 :]:
-        shutil.rmtree(old, ignore_errors=True)
+    """Keeps the current generation and the one before it, to roll back to; one without vectors is not worth that."""
+    kept = 0
+    for home in _generations(folder):
+        if home.name != current:
+            kept += not home.name.endswith(BY_WORDS)
+            if kept > _KEPT_BEFORE or home.name.endswith(BY_WORDS):
+                shutil.rmtree(home, ignore_errors=True)
 
 
 def _write_durably(file: Path, text: str) -> None:

@@ -25,7 +25,7 @@ from chatbot_api.errors import (
     ModelRefused,
     ModelUnavailable,
 )
-from chatbot_api.models.domain import Prompt, TitledText, Vector
+from chatbot_api.models.domain import Prompt, Quota, TitledText, Vector
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,10 +56,11 @@ class GeminiService:
         answer_timeout: float,
         first_chunk_timeout: float = 20.0,
         chunk_timeout: float = 20.0,
+        quota: Quota | None = None,
     ) -> None:
         self._client = GeminiClient(api_key, base_url=base_url, api_version=api_version)
         self.embedder = GeminiEmbedder(
-            self._client, embedding_model, dimensions=embedding_dimensions, timeout=embed_timeout
+            self._client, embedding_model, dimensions=embedding_dimensions, timeout=embed_timeout, quota=quota
         )
         self.generator = GeminiGenerator(
             self._client,
@@ -85,8 +86,11 @@ class GeminiService:
 class GeminiEmbedder:
     batch_size: Final = 100
 
-    def __init__(self, client: GeminiClient, model: str, *, dimensions: int, timeout: float) -> None:
+    def __init__(
+        self, client: GeminiClient, model: str, *, dimensions: int, timeout: float, quota: Quota | None = None
+    ) -> None:
         self.dimensions: Final = dimensions
+        self.quota: Final = quota
         self._client = client
         self._name = model.removeprefix("models/")
         self._scheme = _scheme(self._name)

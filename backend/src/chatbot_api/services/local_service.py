@@ -56,6 +56,10 @@ class LocalService:
     def batch_size(self) -> int:
         return 64
 
+    @property
+    def quota(self) -> None:
+        return None
+
     async def embed_question(self, text: str) -> Vector:
         return await self._on_a_thread(text)
 

@@ -9,16 +9,20 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
+from chatbot_api.answering.text import words
 from chatbot_api.errors import BadEntry, IndexCorrupt
-from chatbot_api.models.domain import Entry, Manifest, Passage, Scope
+from chatbot_api.models.domain import Candidates, Entry, Manifest, Passage, Scope
+from chatbot_api.models.paths import ancestors
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Raised when what is stored changes its meaning: an older index is then refused with the command that rebuilds it."""
 
 DENSE: Final = "dense"
 LEXICAL: Final = "bm25"
+_SAME: Final = 0.99
+"""The cosine of a vector with itself, rounding allowed for."""
 
-KEYWORD_FIELDS: Final = ("page", "version", "locale", "ancestors")
+KEYWORD_FIELDS: Final = ("page", "tag", "locale", "ancestors")
 INTEGER_FIELDS: Final = ("position", "ordinal")
 """The only fields a filter may name: Qdrant Cloud refuses any other, so every engine is kept to these."""
 
@@ -42,16 +46,14 @@ def as_passage(point_id: object, payload: Mapping[str, Any] | None) -> Passage:
         raise IndexCorrupt(f"point {point_id} holds no passage; run: askbook index SOURCE --full") from exc
 
 
-def ancestors(path: str) -> list[str]:
-    """Every prefix a reader may narrow a question to: `/docs/a/b` has `/`, `/docs`, `/docs/a` and itself."""
-    parts = [part for part in path.split("/") if part]
-    return ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
-
-
-def equal_conditions(scope: Scope) -> list[tuple[str, str]]:
-    """What must be equal for a passage to be in the scope, by field."""
-    wanted = (("version", scope.version), ("locale", scope.locale), ("ancestors", scope.path_prefix))
-    return [(key, value) for key, value in wanted if value is not None]
+def conditions(scope: Scope) -> list[tuple[str, tuple[str, ...]]]:
+    """By field, the values of which a passage in the scope has one."""
+    wanted = (
+        ("tag", scope.tags),
+        ("locale", None if scope.locale is None else (scope.locale,)),
+        ("ancestors", None if scope.path_prefix is None else (scope.path_prefix,)),
+    )
+    return [(key, values) for key, values in wanted if values is not None]
 
 
 def check_entries(entries: Sequence[Entry], manifest: Manifest) -> None:
@@ -70,6 +72,15 @@ def check_entries(entries: Sequence[Entry], manifest: Manifest) -> None:
                 )
             if not all(map(math.isfinite, entry.vector)):
                 raise BadEntry(f"passage {entry.passage.id}: a vector with a number that is not finite")
+
+
+def check_found(sample: Entry, found: Candidates) -> None:
+    """Raises `IndexCorrupt` where a search for the sample's own words and vector did not bring what it should."""
+    by_vector = found.dense[0].score if found.dense else 0.0
+    if (sample.vector is not None and by_vector < _SAME) or (words(sample.passage.text) and not found.lexical):
+        raise IndexCorrupt(
+            f"passage {sample.passage.id} was written but is not found; run: askbook index SOURCE --full"
+        )
 
 
 def as_json(manifest: Manifest) -> dict[str, Any]:

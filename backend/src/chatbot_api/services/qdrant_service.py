@@ -22,6 +22,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
 from chatbot_api.models.domain import (
+    BY_WORDS,
     Candidates,
     Entry,
     Hit,
@@ -39,7 +40,7 @@ _MANIFEST_ID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "askbook:manifest"))
 _PASSAGES: Final = models.Filter(must=[models.HasVectorCondition(has_vector=layout.LEXICAL)])
 _UPSERT: Final = 64
 _SCROLL: Final = 256
-_KEPT_GENERATIONS: Final = 2
+_KEPT_BEFORE: Final = 1
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -85,22 +86,7 @@ class QdrantService:
 
     async def search(self, query: SearchQuery) -> Candidates:
         manifest = await self.manifest()
-        weights = self._encoder.of_question(query.text, query.scope.locale)
-        wanted: list[tuple[str, Any]] = []
-        if query.vector is not None and manifest.has_vectors:
-            wanted.append((layout.DENSE, list(query.vector)))
-        if weights.indices:
-            wanted.append((layout.LEXICAL, models.SparseVector(indices=weights.indices, values=weights.values)))
-        requests = [
-            models.QueryRequest(
-                query=vector, using=using, filter=_filter(query.scope), limit=query.limit, with_payload=True
-            )
-            for using, vector in wanted
-        ]
-        with _our_errors():
-            found = await self._client.query_batch_points(self._alias, requests) if requests else []
-        sides = {using: _hits(response.points) for (using, _), response in zip(wanted, found, strict=True)}
-        return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
+        return await _search(self._client, self._alias, self._encoder, query, has_vectors=manifest.has_vectors)
 
     async def search_documents(self, query_vector: Vector, top_k: int) -> list[dict[str, Any]]:
         """The nearest passages as dictionaries: their fields, their `id` and their `score`; best first."""
@@ -121,8 +107,8 @@ class QdrantService:
 
     async def passages(self, page: PageSummary) -> Sequence[Passage]:
         await self.manifest()
-        equal = {"page": page.path, "version": page.version, "locale": page.locale}
-        of_page = models.Filter(must=[_equals(key, value) for key, value in equal.items()])
+        equal = {"page": page.path, "tag": page.tag, "locale": page.locale}
+        of_page = models.Filter(must=[_is_one_of(key, (value,)) for key, value in equal.items()])
         found = [layout.as_passage(p.id, p.payload) async for p in self._records(self._alias, of_page)]
         return sorted(found, key=lambda passage: passage.ordinal)
 
@@ -155,10 +141,20 @@ class QdrantService:
     async def current(self) -> Manifest | None:
         return await self._published()
 
-    async def passage_ids(self) -> AsyncIterator[str]:
+    async def placed(self) -> AsyncGenerator[tuple[str, str], None]:
         if await self._published() is not None:
-            async for point in self._records(self._alias, _PASSAGES, with_payload=False):
-                yield str(point.id)
+            async for point in self._records(self._alias, _PASSAGES, payload=["page"]):
+                yield str(point.id), str((point.payload or _NOTHING).get("page"))
+
+    async def roll_back(self) -> Manifest:
+        with _our_errors():
+            current = await _target(self._client, self._alias)
+            older = [name for name in await _generations(self._client, self._alias) if current and name < current]
+            if not older:
+                raise IndexMissing("there is no generation before the current one; run: askbook index SOURCE")
+            await _point_alias(self._client, self._alias, older[0])
+        self._known = None
+        return await self.manifest()
 
     @asynccontextmanager
     async def generation(self, manifest: Manifest) -> AsyncGenerator[QdrantGeneration, None]:
@@ -185,13 +181,13 @@ class QdrantService:
             raise IndexCorrupt(f"{self._alias} has a damaged manifest; run: askbook index SOURCE --full") from exc
 
     async def _records(
-        self, collection: str, wanted: models.Filter, *, with_payload: bool = True
+        self, collection: str, wanted: models.Filter, *, payload: bool | list[str] = True
     ) -> AsyncIterator[models.Record]:
         offset: Any = None
         while True:
             with _our_errors():
                 points, offset = await self._client.scroll(
-                    collection, scroll_filter=wanted, limit=_SCROLL, offset=offset, with_payload=with_payload
+                    collection, scroll_filter=wanted, limit=_SCROLL, offset=offset, with_payload=payload
                 )
             for point in points:
                 yield point
@@ -233,6 +229,13 @@ class QdrantGeneration:
             with _our_errors():
                 await self._client.upsert(self._name, points[start : start + _UPSERT], wait=True)
 
+    async def check(self, samples: Sequence[Entry]) -> None:
+        for sample in samples:
+            query = SearchQuery(sample.passage.text, sample.vector, limit=1)
+            has_vectors = self._manifest.has_vectors
+            found = await _search(self._client, self._name, self._encoder, query, has_vectors=has_vectors)
+            layout.check_found(sample, found)
+
     async def publish(self) -> None:
         with _our_errors():
             count = (await self._client.count(self._name, count_filter=_PASSAGES, exact=True)).count
@@ -244,29 +247,19 @@ class QdrantGeneration:
             await self._client.upsert(
                 self._name, [models.PointStruct(id=_MANIFEST_ID, vector={}, payload={"manifest": text})], wait=True
             )
-            operations: list[models.AliasOperations] = [
-                models.CreateAliasOperation(
-                    create_alias=models.CreateAlias(collection_name=self._name, alias_name=self._alias)
-                )
-            ]
-            if await _target(self._client, self._alias) is not None:
-                remove = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=self._alias))
-                operations.insert(0, remove)
-            await self._client.update_collection_aliases(change_aliases_operations=operations)
+            await _point_alias(self._client, self._alias, self._name)
         self._published = True
 
     async def tidy(self) -> None:
         """Removes what nobody can see any more: this one, where it was not published, and old ones."""
         current = await _target(self._client, self._alias)
-        every = [c.name for c in (await self._client.get_collections()).collections]
-        others = sorted(
-            (name for name in every if name.startswith(f"{self._alias}__") and name != current), reverse=True
-        )
-        kept = {name for name in others if current is not None and name < current}
-        spared = sorted(kept, reverse=True)[: _KEPT_GENERATIONS - 1]
-        for name in others:
-            if name not in spared:
-                await self._client.delete_collection(name)
+        kept = 0
+        for name in await _generations(self._client, self._alias):
+            if name != current:
+                older = current is not None and name < current and not name.endswith(BY_WORDS)
+                kept += older
+                if not older or kept > _KEPT_BEFORE:
+                    await self._client.delete_collection(name)
 
     def _point(self, entry: Entry) -> models.PointStruct:
         weights = self._encoder.of_passage(entry.passage)
@@ -282,15 +275,51 @@ async def _target(client: AsyncQdrantClient, alias: str) -> str | None:
     return next((known.collection_name for known in aliases if known.alias_name == alias), None)
 
 
+async def _generations(client: AsyncQdrantClient, alias: str) -> list[str]:
+    """Their collections, newest first."""
+    every = [known.name for known in (await client.get_collections()).collections]
+    return sorted((name for name in every if name.startswith(f"{alias}__")), reverse=True)
+
+
+async def _point_alias(client: AsyncQdrantClient, alias: str, collection: str) -> None:
+    """In one step, so that there is no moment without an index."""
+    create = models.CreateAlias(collection_name=collection, alias_name=alias)
+    operations: list[models.AliasOperations] = [models.CreateAliasOperation(create_alias=create)]
+    if await _target(client, alias) is not None:
+        operations.insert(0, models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+    await client.update_collection_aliases(change_aliases_operations=operations)
+
+
+async def _search(
+    client: AsyncQdrantClient, collection: str, encoder: Bm25Encoder, query: SearchQuery, *, has_vectors: bool
+) -> Candidates:
+    weights = encoder.of_question(query.text, query.scope.locale)
+    wanted: list[tuple[str, Any]] = []
+    if query.vector is not None and has_vectors:
+        wanted.append((layout.DENSE, list(query.vector)))
+    if weights.indices:
+        wanted.append((layout.LEXICAL, models.SparseVector(indices=weights.indices, values=weights.values)))
+    requests = [
+        models.QueryRequest(
+            query=vector, using=using, filter=_filter(query.scope), limit=query.limit, with_payload=True
+        )
+        for using, vector in wanted
+    ]
+    with _our_errors():
+        found = await client.query_batch_points(collection, requests) if requests else []
+    sides = {using: _hits(response.points) for (using, _), response in zip(wanted, found, strict=True)}
+    return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
+
+
 def _filter(scope: Scope) -> models.Filter | None:
-    must: list[Any] = [_equals(key, value) for key, value in layout.equal_conditions(scope)]
+    must: list[Any] = [_is_one_of(key, values) for key, values in layout.conditions(scope)]
     if scope.up_to_position is not None:
         must.append(models.FieldCondition(key="position", range=models.Range(lte=scope.up_to_position)))
     return models.Filter(must=must) if must else None
 
 
-def _equals(key: str, value: str) -> models.FieldCondition:
-    return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+def _is_one_of(key: str, values: Sequence[str]) -> models.FieldCondition:
+    return models.FieldCondition(key=key, match=models.MatchAny(any=list(values)))
 
 
 def _hits(points: Sequence[models.ScoredPoint]) -> tuple[Hit, ...]:

@@ -11,7 +11,7 @@ from time import perf_counter
 from chatbot_api.answering import context, evidence, extractive, links, prompts
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
-from chatbot_api.answering.scope import WantedScope, resolve
+from chatbot_api.answering.scope import Catalog, WantedScope
 from chatbot_api.errors import AnswerCutShort, EmbedderUnavailable, IndexMismatch, ModelError, ModelPackageError
 from chatbot_api.models.domain import (
     Answer,
@@ -62,6 +62,7 @@ class RagService:
         self._candidates = candidates
         self._embed_timeout = embed_timeout
         self._site_url = site_url
+        self._catalog: tuple[str, Catalog] | None = None
 
     async def manifest(self) -> Manifest:
         """The index that questions are asked of. Raises as `VectorStore.manifest` does, and `IndexMismatch` where its
@@ -75,6 +76,14 @@ class RagService:
             )
         return manifest
 
+    async def catalog(self) -> Catalog:
+        """The pages that can be asked about. Raises as `manifest` does."""
+        manifest = await self.manifest()
+        if self._catalog is None or self._catalog[0] != manifest.generation:
+            catalog = Catalog(await self._store.pages(), manifest.default_locale)
+            self._catalog = (manifest.generation, catalog)
+        return self._catalog[1]
+
     async def question(
         self,
         text: str,
@@ -85,8 +94,7 @@ class RagService:
         history: Sequence[Message] = (),
     ) -> Question:
         """A question in the index's terms. Raises `UnknownPage`, `UnknownScope`, and as `manifest` does."""
-        await self.manifest()
-        resolved, here = resolve(scope or WantedScope(), page, await self._store.pages())
+        resolved, here = (await self.catalog()).resolve(scope or WantedScope(), page)
         return Question(text.strip(), resolved, here, selection.strip(), tuple(history))
 
     async def get_rag_response(self, query: str) -> str:

@@ -148,10 +148,10 @@ function showIndex(health) {
 
 /** A book of one version in one language needs no choice. */
 function showScope({ versions, locales }) {
-  const choices = [['version', 'All versions', versions], ['locale', 'All languages', locales]]
-  const selects = choices.filter(([, , values]) => values.length > 1).map(([name, all, values]) =>
+  const choices = [['version', 'Latest version', versions], ['locale', 'Main language', locales]]
+  const selects = choices.filter(([, , values]) => values.length > 1).map(([name, usual, values]) =>
     el('select', { name, 'aria-label': name === 'version' ? 'Version' : 'Language' },
-      el('option', { value: '' }, all), ...values.map((value) => el('option', { value }, value))))
+      el('option', { value: '' }, usual), ...values.map((value) => el('option', { value }, value))))
   $('scope').replaceChildren(...selects)
   $('scope').hidden = !selects.length
 }

@@ -7,7 +7,6 @@ const HEADING = /^ {0,3}(#{1,6})[ \t]+(\S.*)$/
 const RULE = /^ {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$/
 const QUOTE = /^ {0,3}> ?/
 const ITEM = /^( *)([-*+]|(\d{1,9})[.)])(?:[ \t]+(.*)|)$/
-const LABEL = /^\\?\[(?!\d{1,3}\])((?:[^[\]\\]|\\[^\]])+)\\?\]$/
 const MARKERS = /^ *(?:\[\d{1,3}\] *)+$/
 const DELIMITERS = /^ *\|? *:?-+:? *(?:\| *:?-+:? *)*\|? *$/
 const MARKER = /\[(\d{1,3})\]/y
@@ -20,11 +19,11 @@ const DEEPEST = 8
  */
 export function render(text, chipOf, { unfinished = false } = {}) {
   const fragment = document.createDocumentFragment()
-  fragment.append(...blocks(text.split('\n'), { chipOf }, unfinished, 0))
+  fragment.append(...blocks(text.split('\n'), chipOf, unfinished, 0))
   return fragment
 }
 
-function blocks(lines, context, unfinished, depth) {
+function blocks(lines, chipOf, unfinished, depth) {
   const nodes = []
   let at = 0
   const open = () => unfinished && at >= lines.length
@@ -49,26 +48,23 @@ function blocks(lines, context, unfinished, depth) {
     } else if ((found = HEADING.exec(line))) {
       at++
       const level = Math.min(found[1].length + 2, 6)
-      nodes.push(el(`h${level}`, {}, ...inline(found[2].trimEnd().replace(/[ \t]#+$/, ''), context, open())))
+      nodes.push(el(`h${level}`, {}, ...inline(found[2].trimEnd().replace(/[ \t]#+$/, ''), chipOf, open())))
     } else if (RULE.test(line)) {
       at++
       nodes.push(el('hr'))
     } else if (QUOTE.test(line) && depth < DEEPEST) {
       const inner = take((other) => QUOTE.test(other)).map((other) => other.replace(QUOTE, ''))
-      nodes.push(el('blockquote', {}, ...blocks(inner, context, open(), depth + 1)))
+      nodes.push(el('blockquote', {}, ...blocks(inner, chipOf, open(), depth + 1)))
     } else if (ITEM.test(line) && depth < DEEPEST) {
       nodes.push(list())
     } else if (isTable(at)) {
       nodes.push(table())
-    } else if ((found = LABEL.exec(line))) {
-      at++
-      nodes.push(el('p', { class: 'label' }, ...inline(found[1], context, false)))
     } else {
       const first = at
       const told = take((other) => at === first || (other.trim() && !interrupts(at)))
       const text = told.map((other) => other.trimStart()).join('\n').trimEnd()
-      const words = inline(text, context, open())
-      const isLabel = words.length === 1 && words[0].nodeName === 'STRONG'
+      const words = inline(text, chipOf, open())
+      const isLabel = words.length === 1 && words[0].nodeName === 'STRONG' // of the tab or admonition that follows
       const kind = told.every((other) => MARKERS.test(other)) ? 'markers' : isLabel && 'label'
       nodes.push(el('p', { class: kind }, ...words))
     }
@@ -100,7 +96,7 @@ function blocks(lines, context, unfinished, depth) {
 
   function table() {
     const rows = take((line) => line.includes('|')).map(cells)
-    const row = (name, values) => el('tr', {}, ...values.map((value) => el(name, {}, ...inline(value, context, false))))
+    const row = (name, values) => el('tr', {}, ...values.map((value) => el(name, {}, ...inline(value, chipOf, false))))
     const body = rows.slice(2).map((values) => row('td', rows[0].map((_, column) => values[column] ?? '')))
     return el('div', { class: 'wide' },
       el('table', {}, el('thead', {}, row('th', rows[0])), el('tbody', {}, ...body)))
@@ -108,8 +104,6 @@ function blocks(lines, context, unfinished, depth) {
 
   function list() {
     const [, indent, mark, number] = ITEM.exec(lines[at])
-    const isOfThisList = ([, spaces, other]) =>
-      spaces.length < indent.length + 2 && /\d/.test(mark) === /\d/.test(other)
     const items = []
     let loose = false
     let blank = false
@@ -117,7 +111,7 @@ function blocks(lines, context, unfinished, depth) {
       const line = lines[at]
       const item = ITEM.exec(line)
       if (item && item[1].length < indent.length + 2 && !RULE.test(line)) {
-        if (!isOfThisList(item)) break
+        if (/\d/.test(mark) !== /\d/.test(item[2])) break
         loose ||= blank && items.length > 0
         items.push([item])
       } else if (!line.trim()) {
@@ -130,9 +124,9 @@ function blocks(lines, context, unfinished, depth) {
     }
     const nodes = items.map(([item, ...rest], index) => {
       const inner = [item[4] ?? '', ...dedent(rest, item[1].length + item[2].length + 1)]
-      const content = blocks(inner, context, open() && index === items.length - 1, depth + 1)
+      const content = blocks(inner, chipOf, open() && index === items.length - 1, depth + 1)
       // A short item is a line, not a paragraph.
-      if (!loose && content[0]?.nodeName === 'P' && !content[0].className) content.unshift(...content.shift().childNodes)
+      if (!loose && content[0]?.nodeName === 'P') content.unshift(...content.shift().childNodes)
       return el('li', {}, ...content)
     })
     return number === undefined ? el('ul', {}, ...nodes) : el('ol', { start: Number(number) }, ...nodes)
@@ -170,7 +164,7 @@ function codeBlock(text, info) {
     el('pre', {}, el('code', {}, text)))
 }
 
-function inline(text, context, unfinished) {
+function inline(text, chipOf, unfinished) {
   const nodes = []
   const unclosed = new Set()
   let plain = ''
@@ -210,7 +204,7 @@ function inline(text, context, unfinished) {
   function markerAt(index) {
     MARKER.lastIndex = index
     const found = MARKER.exec(text)
-    const chip = found && context.chipOf(Number(found[1]))
+    const chip = found && chipOf(Number(found[1]))
     if (!chip) return false
     plain = plain.replace(/[ \n]$/, '\u00a0') // a number never begins a line
     push(chip)
@@ -235,7 +229,7 @@ function inline(text, context, unfinished) {
       }
       end = text.length
     }
-    const inner = inline(text.slice(start, end), context, unfinished && end === text.length)
+    const inner = inline(text.slice(start, end), chipOf, unfinished && end === text.length)
     if (mark === '~') push(el('del', {}, ...inner))
     else if (size === 1) push(el('em', {}, ...inner))
     else push(el('strong', {}, ...(size === 3 ? [el('em', {}, ...inner)] : inner)))

@@ -1,15 +1,10 @@
-// The page out of the index: labels as labels, wide tables scroll, and the cited passage in view.
+// The page out of the index: labels look like labels, wide tables scroll, the cited passage is in view.
 
 import { el } from './dom.js'
 
-for (const paragraph of document.querySelectorAll('.prose p')) {
-  const first = paragraph.firstChild
-  if (first?.nodeName === 'STRONG' && first === paragraph.lastChild) paragraph.className = 'label'
-  const label = first?.nodeType === Node.TEXT_NODE && /^\[([^\n]+)\](?:\n|$)/.exec(first.data)
-  if (!label) continue
-  paragraph.before(el('p', { class: 'label' }, label[1]))
-  first.data = first.data.slice(label[0].length)
-  if (!paragraph.textContent) paragraph.remove()
+// The label of a tab or admonition is a paragraph of one bold stretch; the book's other text has none.
+for (const bold of document.querySelectorAll('.prose p > strong')) {
+  if (bold.parentNode.childNodes.length === 1) bold.parentNode.className = 'label'
 }
 for (const table of document.querySelectorAll('.prose table')) {
   const wide = el('div', { class: 'wide' })

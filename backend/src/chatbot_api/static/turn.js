@@ -93,7 +93,7 @@ export class Turn {
       const button = el('button', { type: 'button', class: 'quiet', 'data-copy-answer': true }, 'Copy answer')
       this.#after.append(el('p', { class: 'actions' }, button))
     }
-    announce([this.#answer.textContent, this.#status.textContent, told.notice].filter(Boolean).join(' '))
+    announce([this.#spoken(), this.#status.textContent, told.notice].filter(Boolean).join(' '))
   }
 
   #end(sentence) {
@@ -115,6 +115,13 @@ export class Turn {
   #say(sentence, kind = '') {
     this.#status.textContent = sentence
     this.#status.className = `status ${kind}`
+  }
+
+  #spoken() {
+    const answer = this.#answer.cloneNode(true)
+    for (const part of answer.querySelectorAll('button, .chip')) part.remove()
+    for (const part of answer.querySelectorAll('p, li, th, td, pre, h3, h4, h5, h6')) part.append(' ')
+    return answer.textContent.replaceAll('\u00a0', '').trim()
   }
 
   #clicked(target) {
