@@ -326,8 +326,23 @@ def test_a_cited_page_can_be_read_out_of_the_index(client: TestClient) -> None:
 def test_an_unknown_page_cannot_be_read(client: TestClient) -> None:
     response = client.get("/read/docs/<script>")
 
-    assert (response.status_code, response.json()["code"]) == (404, "unknown_page")
-    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code == 404
+    assert "&lt;script&gt;" in response.text
+    assert "<script>" not in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+
+
+def test_a_cited_page_is_shown_as_words_and_never_as_markup(world: World) -> None:
+    hostile = passage("See [1] and <img src=x>.\n\n[a]: http://evil.example\n\n$$\na_1 = b*c*d\n$$", page="/docs/x")
+    assert world.index.published is not None
+    built, _ = world.index.published
+    world.index.published = (built, [Entry(hostile, None)])
+    with world.client() as client:
+        html = client.get("/read/docs/x").text
+
+    assert "See [1] and &lt;img src=x&gt;." in html
+    assert "[a]: http://evil.example" in html
+    assert "a_1 = b*c*d" in html
 
 
 def test_a_body_nested_beyond_sense_is_refused(client: TestClient) -> None:

@@ -17,10 +17,11 @@ _LABEL: Final = re.compile(r"\*\*[^\n]*\*\*\n")
 # Abbreviations that end in a full stop without ending a sentence.
 _ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl|no|fig)|\b[A-Z])\.$", re.IGNORECASE)
 
-_CODE_OR_MARK: Final = re.compile(
-    r"(?P<code>^(?P<fence>`{3,})[^`\n]*\n(?s:.*?)^ {0,3}(?P=fence)`*[ \t]*$"
-    r"|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`))"
-    r"|(?P<mark>[\[<`]|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~))",
+_KEPT_OR_MARK: Final = re.compile(
+    r"(?P<kept>^(?P<fence>`{3,})[^`\n]*\n(?s:.*?)^ {0,3}(?P=fence)`*[ \t]*$"
+    r"|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`)"
+    r"|^\*\*[^\n*`\[<\\]*\*\*$)"
+    r"|(?P<mark>[\[<`*]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~))",
     re.MULTILINE,
 )
 
@@ -85,11 +86,11 @@ def stem(word: str) -> str:
 
 
 def inert(markdown: str) -> str:
-    """The same words where no bracket, tag or stray mark of code can become a link, HTML or a marker of ours.
+    """The same words where no mark in them can become a link, HTML, emphasis or a marker of ours.
 
-    The book is data: words such as `[1]` or `[a](b)` in its prose are words. Code is left as it is.
+    The book is data: words such as `[1]`, `*args` or `[a](b)` in its prose are words. Code and labels stay as they are.
     """
-    return _CODE_OR_MARK.sub(lambda found: found["code"] or f"\\{found['mark']}", markdown)
+    return _KEPT_OR_MARK.sub(lambda found: found["kept"] or f"\\{found['mark']}", markdown)
 
 
 def plain(text: str) -> str:

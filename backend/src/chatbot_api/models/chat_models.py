@@ -28,7 +28,7 @@ class _Wire(BaseModel):
 
 
 class ScopeRequest(_Wire):
-    """The part of the book to search. Without it: the version and locale of the reader's page, else all of it."""
+    """The part to search. Without it: version and locale of the reader's page, else the latest and the default."""
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=100)] | None = None
     locale: Annotated[str, StringConstraints(min_length=1, max_length=35)] | None = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -12,11 +14,12 @@ from starlette.staticfiles import StaticFiles
 
 from chatbot_api import __version__
 from chatbot_api.answering import links
+from chatbot_api.answering.text import inert
 from chatbot_api.bootstrap import Services
 from chatbot_api.errors import AskbookError, UnknownPage
 from chatbot_api.models.chat_models import MAX_QUERY, Config
 from chatbot_api.routes.deps import services
-from chatbot_api.routes.errors import as_http, problem
+from chatbot_api.routes.errors import problem_of
 
 if TYPE_CHECKING:
     import jinja2
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 _STATIC: Final = Path(__file__).parent.parent / "static"
+_FORMULA: Final = re.compile(r"^\$\$\n(.*?)\n\$\$$", re.MULTILINE | re.DOTALL)
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -70,12 +74,14 @@ async def read(
     passage: Annotated[str, Query(max_length=40)] = "",
 ) -> Response:
     """The page as it was indexed, the cited passage marked."""
-    catalog = await services.rag.catalog()
     try:
-        page = catalog.page(f"/{path}")
-    except UnknownPage as exc:
-        return as_http(problem(404, exc.code, str(exc)))
-    passages = await services.store.passages(page)
+        page = (await services.rag.catalog()).page(f"/{path}")
+        passages = await services.store.passages(page)
+    except AskbookError as exc:
+        wrong = problem_of(exc)
+        status = HTTPStatus.NOT_FOUND if isinstance(exc, UnknownPage) else wrong.status
+        html = _template("problem.html").render(title=HTTPStatus(status).phrase, detail=wrong.detail)
+        return HTMLResponse(html, status_code=status, headers=_HEADERS)
     sections = [
         {
             "heading": part.headings[-1] if part.headings else "",
@@ -83,12 +89,14 @@ async def read(
             "level": min(len(part.headings) + 1, 6),
             "anchor": part.anchor,
             "cited": part.id == passage,
-            "html": _markdown().render(part.text),
+            "html": _markdown().render(inert(_FORMULA.sub(r"```tex\n\1\n```", part.text))),
         }
         for index, part in enumerate(passages)
     ]
     site_url = services.settings.site_url or (await services.store.manifest()).site_url
-    html = _template().render(page=page, sections=sections, site_url=links.page_url(page, site_url) if site_url else "")
+    html = _template("read.html").render(
+        page=page, sections=sections, site_url=links.page_url(page, site_url) if site_url else ""
+    )
     return HTMLResponse(html, headers=_HEADERS)
 
 
@@ -97,14 +105,13 @@ def _markdown() -> MarkdownIt:
     """Without HTML: the book's text is data here."""
     from markdown_it import MarkdownIt
 
-    return (
-        MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "html_inline"])
-    )
+    live = ["link", "image", "autolink", "html_inline", "reference"]
+    return MarkdownIt("commonmark", {"html": False}).enable("table").disable(live)
 
 
 @cache
-def _template() -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     from jinja2 import Environment, FileSystemLoader, select_autoescape
 
     environment = Environment(loader=FileSystemLoader(_STATIC), autoescape=select_autoescape(["html"]))
-    return environment.get_template("read.html")
+    return environment.get_template(name)

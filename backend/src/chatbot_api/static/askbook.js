@@ -1,7 +1,7 @@
 // The page at `/`: the field, the turns, and what the server says about itself.
 
 import { Failure, chat } from './chat.js'
-import { el } from './dom.js'
+import { announce, el } from './dom.js'
 import { showCards } from './sources.js'
 import { Turn, withCommand } from './turn.js'
 
@@ -43,6 +43,7 @@ function ask(question) {
   if (length > longest) {
     hint.textContent = `The question has ${length} characters, ${length - longest} too many`
     hint.classList.add('wrong')
+    announce(hint.textContent)
     return
   }
   field.value = ''

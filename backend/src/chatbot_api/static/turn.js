@@ -120,7 +120,7 @@ export class Turn {
   #spoken() {
     const answer = this.#answer.cloneNode(true)
     for (const part of answer.querySelectorAll('button, .chip')) part.remove()
-    for (const part of answer.querySelectorAll('p, li, th, td, pre, h3, h4, h5, h6')) part.append(' ')
+    for (const part of answer.querySelectorAll('p, li, th, td, pre, h3, h4, h5, h6, .code-head')) part.append(' ')
     return answer.textContent.replaceAll('\u00a0', '').trim()
   }
 
