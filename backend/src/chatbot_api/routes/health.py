@@ -28,7 +28,7 @@ async def health(response: Response, services: Annotated[Services, Depends(servi
             generation=manifest.generation, built_at=manifest.built_at, source_revision=manifest.source_revision
         )
         if manifest.has_vectors:
-            found = Component(status="ready", detail=f"passages: {manifest.passages}, pages: {manifest.pages}")
+            found = Component(status="ready", detail=f"{manifest.passages} passages of {manifest.pages} pages")
         else:
             found = Component(
                 status="degraded", detail="Vectors are still being made; questions are searched by words."
