@@ -48,7 +48,7 @@ lock: $(DEV) ## Compile requirements.txt and requirements-dev.txt from backend/p
 	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements-dev.txt pyproject.toml --group dev
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-e2e: $(DEV) ## Run the browser tests (needs Debian's chromium)
+e2e: $(DEV) site ## Build the site, check its links, run the browser tests (Node 20, chromium)
 	cd backend && ../$(BIN)/python -m pytest tests/e2e
 
 bench: $(DEV) ## Measure speed and memory

@@ -18,6 +18,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
 
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
@@ -339,5 +340,7 @@ def _our_errors() -> Iterator[None]:
         raise SearchUnavailable(f"the Qdrant server answered {exc.status_code}") from exc
     except ResponseHandlingException as exc:
         raise SearchUnavailable(f"the Qdrant server cannot be reached: {type(exc.source).__name__}") from exc
-    except ApiException as exc:
+    except (ApiException, QdrantException) as exc:
         raise SearchUnavailable(f"the Qdrant server failed: {type(exc).__name__}") from exc
+    except ValueError as exc:  # the client lets through what parsing an odd body raises
+        raise SearchUnavailable("the Qdrant server answered with what is no answer of Qdrant") from exc
