@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ask index serve check format lock e2e bench eval site clean
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval plugin site clean
 
 help: ## Print this menu
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -38,7 +38,7 @@ check: $(DEV) ## Formatting, lint, types, imports, and that locks and files are 
 	cd backend && ../$(BIN)/ruff check .
 	cd backend && ../$(BIN)/mypy
 	cd backend && ../$(BIN)/lint-imports
-	! grep -nE '"resolved": *"http|^(--index-url|--extra-index-url|-i )' requirements*.txt site/package-lock.json
+	! grep -nE '"resolved": *"http|^(--index-url|--extra-index-url|-i )' requirements*.txt $$(git ls-files '*package-lock.json')
 
 format: $(DEV) ## Format the code, and mend what can be mended
 	cd backend && ../$(BIN)/ruff format . && ../$(BIN)/ruff check --fix .
@@ -58,11 +58,14 @@ eval: setup ## Measure retrieval: make eval SITE=path/to/docs QUESTIONS=question
 	$(BIN)/askbook index $(SITE)
 	$(BIN)/askbook eval $(QUESTIONS)
 
+plugin: ## Build and test the Docusaurus plugin (needs Node 20)
+	cd docusaurus-plugin && npm ci --no-audit --no-fund && npm test
+
 site: ## Build the documentation (needs Node 20)
 	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build
 
 clean: ## Remove what can be made again; the index in data/ stays
-	rm -rf .venv site/node_modules site/build site/.docusaurus
+	rm -rf .venv site/node_modules site/build site/.docusaurus docusaurus-plugin/node_modules docusaurus-plugin/lib
 
 $(RUNTIME): requirements.txt backend/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Askbook needs Python 3.11 or newer: make setup PYTHON=python3.11")'

@@ -43,6 +43,7 @@ const config: Config = {
     ],
   ],
   themes: ['@docusaurus/theme-mermaid'],
+  plugins: ['docusaurus-plugin-askbook'],
 
   themeConfig: {
     colorMode: {respectPrefersColorScheme: true},
