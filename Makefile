@@ -18,7 +18,6 @@ demo: setup ## Install, index site/, answer a question, serve http://127.0.0.1:8
 	$(BIN)/askbook index $(SITE)
 	@printf '\n> %s\n\n' "$(Q)"
 	$(BIN)/askbook ask "$(Q)"
-	@printf '\nAsk on: http://127.0.0.1:8000 (Ctrl+C ends it)\n'
 	$(BIN)/askbook serve
 
 test: $(DEV) ## Run the tests

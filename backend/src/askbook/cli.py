@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -16,19 +15,17 @@ import typer
 from pydantic import ValidationError
 
 from chatbot_api.config import Settings
-from chatbot_api.errors import AskbookError, EmbedderUnavailable
+from chatbot_api.errors import AskbookError, EmbedderDenied, EmbedderUnavailable
 
 if TYPE_CHECKING:
     from chatbot_api.bootstrap import Services
     from chatbot_api.models.domain import Answer, Manifest
-    from qdrant_indexer.indexing import Estimate, Origin, Progress, Report
-    from qdrant_indexer.sources.layout import SiteLayout
+    from qdrant_indexer.indexing import Estimate, Progress, Report
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 RESUMABLE: Final = 3
 VECTORS: Final = "vectors.sqlite"
-SOURCE_ENDINGS: Final = (".md", ".mdx", ".json", ".yml", ".yaml")
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -48,7 +45,8 @@ def main() -> None:
 @app.command()
 def index(
     source: Annotated[
-        Path | None, typer.Argument(help="Folder of a Docusaurus site, or of its Markdown files.", show_default=False)
+        Path | None,
+        typer.Argument(help="Folder of a Docusaurus site, or of its build.", show_default=False),
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Build the index anew even where nothing changed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Drop pages, however many of them are gone.")] = False,
@@ -72,7 +70,7 @@ def index(
         typer.echo(json.dumps(asdict(told), indent=2) if as_json else _estimate_as_text(told))
         return
     with _resumable():
-        report_of_run = _run(_index(settings, source, full=full, force=force, quiet=as_json))
+        report_of_run = _run(_index(settings, source.resolve(), full=full, force=force, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(asdict(report_of_run), indent=2))
     else:
@@ -114,10 +112,12 @@ def serve(
     from chatbot_api.main import create_app
 
     settings = _settings()
+    host, port = host or settings.host, settings.port if port is None else port
+    typer.echo(f"Ask on http://{host}:{port} (Ctrl+C ends it)")
     uvicorn.run(
         create_app(settings),
-        host=host or settings.host,
-        port=settings.port if port is None else port,
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -165,19 +165,25 @@ def evaluate(
 # Doing ------------------------------------------------------------------------------------------------
 
 
-async def _index(settings: Settings, source: Path, *, full: bool, force: bool, quiet: bool) -> Report:
+async def _index(settings: Settings, place: Path, *, full: bool, force: bool, quiet: bool) -> Report:
     from chatbot_api.bootstrap import open_indexing
+    from qdrant_indexer.indexing import Origin
     from qdrant_indexer.indexing import index as run_index
-    from qdrant_indexer.sources.layout import find_layout
-    from qdrant_indexer.sources.markdown import read_markdown
+    from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
-    layout = find_layout(source)
+    source = open_source(place)
     async with open_indexing(settings) as services:
         with VectorCache(settings.data_dir / VECTORS) as cache, _progress(quiet=quiet) as on_progress:
             return await run_index(
-                lambda: read_markdown(layout),
-                origin=_origin(settings, source, layout),
+                source.pages,
+                origin=Origin(
+                    source=str(place),
+                    revision=source.revision(),
+                    site_url=settings.site_url or source.site_url,
+                    default_locale=source.default_locale,
+                    fingerprint=source.fingerprint(),
+                ),
                 embedder=services.embedder,
                 vector_index=services.vector_index,
                 cache=cache,
@@ -187,17 +193,17 @@ async def _index(settings: Settings, source: Path, *, full: bool, force: bool, q
             )
 
 
-async def _estimate(settings: Settings, source: Path) -> Estimate:
+async def _estimate(settings: Settings, place: Path) -> Estimate:
     from chatbot_api.bootstrap import open_indexing
     from qdrant_indexer.indexing import estimate
-    from qdrant_indexer.sources.layout import find_layout
-    from qdrant_indexer.sources.markdown import read_markdown
+    from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
-    layout = find_layout(source)
+    source = open_source(place)
     async with open_indexing(settings) as services:
-        with VectorCache(settings.data_dir / VECTORS) as cache:
-            return estimate(read_markdown(layout), embedder=services.embedder, cache=cache)
+        made = settings.data_dir / VECTORS
+        with VectorCache(made if made.exists() else Path(":memory:")) as cache:
+            return estimate(source.pages(), embedder=services.embedder, cache=cache)
 
 
 async def _roll_back(settings: Settings) -> Manifest:
@@ -205,19 +211,6 @@ async def _roll_back(settings: Settings) -> Manifest:
 
     async with open_indexing(settings) as services, services.vector_index.writing():
         return await services.vector_index.roll_back()
-
-
-def _origin(settings: Settings, source: Path, layout: SiteLayout) -> Origin:
-    from qdrant_indexer.indexing import Origin
-    from qdrant_indexer.sources.fingerprint import fingerprint
-
-    return Origin(
-        source=str(source),
-        revision=_revision(layout),
-        site_url=settings.site_url or layout.site_url,
-        default_locale=layout.locale,
-        fingerprint=fingerprint(layout.site_dir or layout.docs_dir, SOURCE_ENDINGS, settings=layout),
-    )
 
 
 async def _ask(
@@ -244,20 +237,6 @@ async def _services(settings: Settings) -> AsyncGenerator[Services, None]:
         yield services
 
 
-def _revision(layout: SiteLayout) -> str:
-    """The commit of the source folder; empty where it is in no git repository."""
-    try:
-        found = subprocess.run(  # noqa: S603 - a fixed command over a folder the owner named
-            ["git", "-C", str(layout.docs_dir), "rev-parse", "HEAD"],  # noqa: S607
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""
-
-
 # Failing ----------------------------------------------------------------------------------------------
 
 
@@ -271,6 +250,8 @@ def _settings() -> Settings:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
+    except EmbedderDenied as exc:
+        _fail(str(exc), FAILED)
     except EmbedderUnavailable as exc:
         _fail(f"{exc}\nWhat was embedded is kept: run the same command again to go on.", RESUMABLE)
     except AskbookError as exc:
@@ -350,7 +331,7 @@ def _tell_report(report: Report) -> None:
 def _estimate_as_text(told: Estimate) -> str:
     lines = [
         f"{told.pages} pages, {told.passages} passages",
-        f"to embed: {told.to_embed} texts, about {told.tokens:,} tokens, in {told.calls} calls",
+        f"to embed: {told.to_embed} texts, about {told.tokens:,} tokens; calls: {told.calls}",
     ]
     if told.minutes or told.dollars:
         days = f", spread over {told.days} days" if told.days > 1 else ""

@@ -53,16 +53,18 @@ class Settings(BaseSettings):
     gemini_base_url: str | None = Field(None, description="Another address of the Gemini API, such as a proxy's.")
     gemini_api_version: str = Field("v1beta", min_length=1, description="Version of the Gemini API.")
     gemini_embed_texts_per_minute: int = Field(
-        100, ge=0, description="Texts that may be embedded in a minute; 0 means any number. The free tier allows 100."
+        100,
+        ge=0,
+        description="Texts that may be embedded in a minute, for `--estimate`; 0 means any number. Free: 100.",
     )
     gemini_embed_tokens_per_minute: int = Field(
-        30_000, ge=0, description="Tokens that may be embedded in a minute; 0 means any number."
+        30_000, ge=0, description="Tokens that may be embedded in a minute, for `--estimate`; 0 means any number."
     )
     gemini_embed_texts_per_day: int = Field(
-        1_000, ge=0, description="Texts that may be embedded in a day; 0 means any number."
+        1_000, ge=0, description="Texts that may be embedded in a day, for `--estimate`; 0 means any number."
     )
     gemini_embed_dollars_per_million_tokens: float = Field(
-        0.15, ge=0, description="What a million embedded tokens cost, for `askbook index --estimate`."
+        0.15, ge=0, description="What a million embedded tokens cost, for `--estimate`."
     )
     embed_timeout_seconds: float = Field(
         5.0, gt=0, le=60, description="How long a reader's question may take to embed before words alone are searched."

@@ -16,6 +16,7 @@
     ├── ModelPackageError         the local model's file is missing or not the expected one
     └── UpstreamError             a service outside failed
         ├── EmbedderUnavailable
+        │   └── EmbedderDenied    key missing, rejected or not allowed
         ├── SearchUnavailable
         └── ModelError
             ├── ModelUnavailable  down, slow, retired, unreachable
@@ -110,6 +111,11 @@ class UpstreamError(AskbookError):
 class EmbedderUnavailable(UpstreamError):
     code = "embedder_unavailable"
     public = "Only the words of the question could be searched for, not its meaning."
+
+
+class EmbedderDenied(EmbedderUnavailable):
+    code = "embedder_denied"
+    retryable = False
 
 
 class SearchUnavailable(UpstreamError):

@@ -120,8 +120,8 @@ async def index(
     builds a generation even where nothing changed.
 
     Raises `SourceError` where there is no page at all, `IndexBusy` where another run is under way, `TooManyDropped`
-    where more than 30 % of the pages would go and `force` is not set, and `EmbedderUnavailable` where vectors could not
-    be made: what was made until then is kept.
+    where more than 30 % of the pages of the same source would go and `force` is not set, and `EmbedderUnavailable`
+    where vectors could not be made: what was made until then is kept.
     """
     async with vector_index.writing():
         current = await _unless_damaged(vector_index.current(), None, ignore_damage=full)
@@ -144,7 +144,7 @@ async def index(
             )
             stored = await _unless_damaged(_placed(vector_index), {}, ignore_damage=full)
             changes = plan(stored, spool.placed)
-            if not force:
+            if not force and current is not None and current.source == origin.source:
                 _refuse_many_dropped(stored, spool.placed)
             published, embedded = False, 0
             if full or current is None or not _same(current, manifest):

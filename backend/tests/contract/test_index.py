@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import warnings
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,7 +17,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMissing
-from chatbot_api.models.domain import BY_WORDS, Entry, Manifest, Passage, Scope, SearchQuery
+from chatbot_api.models.domain import BY_WORDS, GENERATION, Entry, Manifest, Passage, Scope, SearchQuery
 from chatbot_api.ports import VectorIndex, VectorStore
 from chatbot_api.services.edge_service import EdgeIndex, EdgeStore
 from chatbot_api.services.qdrant_service import QdrantService
@@ -76,7 +77,7 @@ async def publish(index: VectorIndex, passages: list[Passage], **changes: object
         lexical=index.lexical,
         passages=len(passages),
         pages=len({p.page for p in passages}),
-        generation=f"g{next(_numbers):06}{'' if changes.get('has_vectors', True) else BY_WORDS}",
+        generation=name_of(next(_numbers), by_words=not changes.get("has_vectors", True)),
         **changes,
     )
     entries = [await entry(p) if wanted.has_vectors else Entry(p, None) for p in passages]
@@ -87,6 +88,12 @@ async def publish(index: VectorIndex, passages: list[Passage], **changes: object
 
 
 _numbers = iter(range(1, 1_000_000))
+
+
+def name_of(number: int, *, by_words: bool = False) -> str:
+    name = f"20260101T{number:012}-0123abcd{BY_WORDS if by_words else ''}"
+    assert re.fullmatch(GENERATION, name)
+    return name
 
 
 async def query(text: str, **changes: object) -> SearchQuery:
@@ -198,7 +205,7 @@ async def test_a_new_generation_replaces_the_old_one_for_a_store_that_is_open(pa
 
 async def test_a_generation_that_is_left_unpublished_leaves_no_trace(pair: Pair) -> None:
     first = await publish(pair.index, [TOPICS])
-    wanted = manifest(lexical=pair.index.lexical, passages=1, generation="g999999")
+    wanted = manifest(lexical=pair.index.lexical, passages=1, generation=name_of(999_999))
 
     async with pair.index.writing(), pair.index.generation(wanted) as generation:
         await generation.put([await entry(ACTIONS)])
@@ -274,6 +281,16 @@ async def test_the_generation_before_can_be_published_again(pair: Pair) -> None:
         await pair.index.roll_back()
 
 
+async def test_what_was_rolled_back_from_is_not_rolled_back_to(pair: Pair) -> None:
+    good = await publish(pair.index, [TOPICS])
+    await publish(pair.index, [GERMAN])
+    await pair.index.roll_back()
+
+    await publish(pair.index, [ACTIONS])
+
+    assert await pair.index.roll_back() == good
+
+
 async def test_a_second_writer_is_told_so_at_once(pair: Pair) -> None:
     async with pair.index.writing():
         with pytest.raises(IndexBusy):
@@ -286,7 +303,7 @@ async def test_a_second_writer_is_told_so_at_once(pair: Pair) -> None:
 
 async def test_searches_go_on_while_a_generation_is_written(pair: Pair) -> None:
     await publish(pair.index, [TOPICS])
-    wanted = manifest(lexical=pair.index.lexical, passages=1, generation="g999998")
+    wanted = manifest(lexical=pair.index.lexical, passages=1, generation=name_of(999_998))
 
     async with pair.index.writing(), pair.index.generation(wanted) as generation:
         asked = await query("topic")

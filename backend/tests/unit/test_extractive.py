@@ -41,6 +41,8 @@ def test_the_three_best_passages_speak_in_their_order() -> None:
         (CODE, f"{CODE}\n\n[2]"),
         ("- one\n- two", "- one\n- two\n\n[2]"),
         ("| a |\n| --- |\n| b |", "| a |\n| --- |\n| b |\n\n[2]"),
+        ("$$\na_{ij} = b_i * c_j * [d]\n$$", "$$\na_{ij} = b_i * c_j * [d]\n$$\n\n[2]"),
+        ("$$\n[a](b)\n$$", "$$\n\\[a](b)\n$$\n\n[2]"),
         ("See [1] and [a](b).", "See \\[1] and \\[a](b). [2]"),
     ],
 )

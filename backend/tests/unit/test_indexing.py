@@ -233,6 +233,14 @@ async def test_a_run_that_would_drop_much_of_the_book_stops_and_asks(run: Run) -
     assert (report.dropped, report.kept) == (7, 13)
 
 
+async def test_another_book_takes_the_place_of_the_one_before_without_asking(run: Run) -> None:
+    await run([page(f"p{n}", f"Text {n}.") for n in range(20)])
+
+    report = await run(BOOK, replace(ORIGIN, source="another book"))
+
+    assert (report.pages, report.dropped) == (2, 20)
+
+
 async def test_a_third_of_the_book_may_be_rewritten_without_asking(run: Run) -> None:
     book = [page(f"p{n}", f"Text {n}.") for n in range(20)]
     await run(book)

@@ -70,6 +70,19 @@ async def test_an_index_of_another_bm25_configuration_is_refused(service: Qdrant
         await service.manifest()
 
 
+async def test_another_books_generations_are_left_alone(tmp_path: Path) -> None:
+    client = AsyncQdrantClient(":memory:")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect", category=UserWarning)
+        other = QdrantService(client, "book__api", tmp_path, refresh_seconds=0)
+        await fill(other)
+        await fill(QdrantService(client, "book", tmp_path, refresh_seconds=0))
+
+    assert (await other.manifest()).passages == len(BOOK)
+    assert len({passage_id async for passage_id, _ in other.placed()}) == len(BOOK)
+    await client.close()
+
+
 async def test_a_collection_that_we_did_not_fill_is_not_taken_for_an_index(tmp_path: Path) -> None:
     client = AsyncQdrantClient(":memory:")
     from qdrant_client import models

@@ -103,6 +103,8 @@ def test_a_page_is_known_however_its_path_is_written(path: str) -> None:
         (WantedScope(locale="fr"), UnknownScope, "Known: de, en"),
         (WantedScope(path_prefix="/doc"), UnknownScope, "/docs/a"),
         (WantedScope(up_to="/docs/b"), UnknownPage, "/docs/a"),
+        (WantedScope(up_to="/docs/a", version="1.0"), UnknownScope, "another version"),
+        (WantedScope(up_to="/docs/a", locale="de"), UnknownScope, "another version or locale"),
     ],
 )
 def test_what_is_not_there_is_refused_naming_what_is(wanted: WantedScope, error: type[Exception], named: str) -> None:

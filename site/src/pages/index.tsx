@@ -6,8 +6,8 @@ import type {ReactNode} from 'react';
 
 import styles from './index.module.css';
 
-const COMMANDS = `make demo                      # these pages, on http://127.0.0.1:8000
-make index SITE=../your-book   # then your own`;
+const COMMANDS = `make demo                                      # these pages, on http://127.0.0.1:8000
+.venv/bin/askbook index ../your-book --force   # then your own, in their place`;
 
 const POINTS = [
   {
@@ -20,7 +20,7 @@ const POINTS = [
   },
   {
     title: 'It says what it lacks',
-    text: 'If the model is down you get the passages, and the reason. If the book does not answer, you are told so, with the nearest pages.',
+    text: 'If the model is down you get the passages, and the reason. If nothing in the book comes near a question, you are told so, with the nearest pages.',
   },
 ];
 

@@ -50,6 +50,10 @@ class Catalog:
         stand = last or here
         locale = _known("locale", wanted.locale, self.locales) or (stand.locale if stand else self._default_locale)
         version = _known("version", wanted.version, self.versions)
+        if last and (version or last.version, locale) != (last.version, last.locale):
+            raise UnknownScope(
+                f"scope.up_to {wanted.up_to!r} is a page of another version or locale than scope asks for."
+            )
         tags = {last.tag} if last else self._tags_for(version, here)
         scope = Scope(
             tags=None if tags >= self._tags.keys() else tuple(sorted(tags)),

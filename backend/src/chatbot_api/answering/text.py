@@ -20,7 +20,8 @@ _ABBREVIATION: Final = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|incl
 _KEPT_OR_MARK: Final = re.compile(
     r"(?P<kept>^(?P<fence>`{3,})[^`\n]*\n(?s:.*?)^ {0,3}(?P=fence)`*[ \t]*$"
     r"|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`)"
-    r"|^\*\*[^\n*`\[<\\]*\*\*$)"
+    r"|^\*\*[^\n*`\[<\\]*\*\*$"
+    r"|^\$\$\n(?:(?!\]\(|\]\[|<[A-Za-z!/?]|`|\n\n)[\s\S])*?\n\$\$$)"
     r"|(?P<mark>[\[<`*]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~))",
     re.MULTILINE,
 )
@@ -88,7 +89,8 @@ def stem(word: str) -> str:
 def inert(markdown: str) -> str:
     """The same words where no mark in them can become a link, HTML, emphasis or a marker of ours.
 
-    The book is data: words such as `[1]`, `*args` or `[a](b)` in its prose are words. Code and labels stay as they are.
+    The book is data: words such as `[1]`, `*args` or `[a](b)` in its prose are words. Code, labels and formulas stay as
+    they are.
     """
     return _KEPT_OR_MARK.sub(lambda found: found["kept"] or f"\\{found['mark']}", markdown)
 

@@ -147,6 +147,8 @@ class TitledText:
 
 BY_WORDS: Final = "-words"
 """Ends the name of a generation without vectors."""
+GENERATION: Final = rf"\d{{8}}T\d{{12}}-[0-9a-f]{{8}}(?:{BY_WORDS})?"
+"""How generations are called, as a regular expression. By name, they are in the order of their making."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ logger = logging.getLogger(__name__)
 
 _NEVER_INDEX: Final = 1_000_000_000
 """Below some 150 MB of vectors the engine's plain scan beats building a graph: measured in benchmarks/RESULTS.md."""
-_KEPT_BEFORE: Final = 1
 _SCROLL: Final = 256
 
 
@@ -232,9 +231,10 @@ class EdgeGeneration:
         self._shard = None
         _write_durably(self._building / "manifest.json", json.dumps(layout.as_json(self._manifest), indent=1))
         name = f"gen-{self._manifest.generation}"
+        before = _current_name(self._folder)
         self._building.rename(self._folder / name)
         _write_durably(self._folder / "CURRENT", name)
-        _remove_old(self._folder, name)
+        _remove_old(self._folder, name, before)
 
     @property
     def _writable(self) -> edge.EdgeShard:
@@ -319,13 +319,20 @@ def _stamp(folder: Path) -> tuple[int, int]:
     return (status.st_ino, status.st_mtime_ns)
 
 
+def _current_name(folder: Path) -> str:
+    try:
+        return (folder / "CURRENT").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
 def _read_current(folder: Path) -> tuple[Path, Manifest]:
     try:
-        name = (folder / "CURRENT").read_text(encoding="utf-8").strip()
-    except FileNotFoundError as exc:
-        raise IndexMissing("nothing is indexed yet; run: askbook index SOURCE") from exc
+        name = _current_name(folder)
     except (OSError, UnicodeDecodeError) as exc:
         raise IndexCorrupt(f"{folder / 'CURRENT'} cannot be read; run: askbook index SOURCE --full") from exc
+    if not name:
+        raise IndexMissing("nothing is indexed yet; run: askbook index SOURCE")
     return folder / name, _read_manifest(folder / name)
 
 
@@ -377,14 +384,11 @@ def _generations(folder: Path) -> list[Path]:
     return sorted(folder.glob("gen-*"), reverse=True)
 
 
-def _remove_old(folder: Path, current: str) -> None:
-    """Keeps the current generation and the one before it, to roll back to; one without vectors is not worth that."""
-    kept = 0
+def _remove_old(folder: Path, current: str, before: str) -> None:
+    """Keeps the generation that was current until now, to roll back to; one without vectors is not worth that."""
     for home in _generations(folder):
-        if home.name != current:
-            kept += not home.name.endswith(BY_WORDS)
-            if kept > _KEPT_BEFORE or home.name.endswith(BY_WORDS):
-                shutil.rmtree(home, ignore_errors=True)
+        if home.name != current and (home.name != before or home.name.endswith(BY_WORDS)):
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def _write_durably(file: Path, text: str) -> None:

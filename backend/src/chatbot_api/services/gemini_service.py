@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from chatbot_api.errors import (
     AnswerCutShort,
+    EmbedderDenied,
     EmbedderUnavailable,
     ModelDenied,
     ModelError,
@@ -124,6 +125,8 @@ class GeminiEmbedder:
                     # The SDK has one title a call, the service one a text; so the requests are written out here.
                     config={"http_options": {**_http_options(self._timeout), "extra_body": {"requests": requests}}},
                 )
+        except ModelDenied as exc:
+            raise EmbedderDenied(str(exc)) from exc
         except ModelError as exc:
             raise EmbedderUnavailable(str(exc)) from exc
         found = [embedding.values or [] for embedding in answer.embeddings or []]

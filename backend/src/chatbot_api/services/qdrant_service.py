@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -24,6 +25,7 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
 from chatbot_api.models.domain import (
     BY_WORDS,
+    GENERATION,
     Candidates,
     Entry,
     Hit,
@@ -41,7 +43,6 @@ _MANIFEST_ID: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "askbook:manifest"))
 _PASSAGES: Final = models.Filter(must=[models.HasVectorCondition(has_vector=layout.LEXICAL)])
 _UPSERT: Final = 64
 _SCROLL: Final = 256
-_KEPT_BEFORE: Final = 1
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -206,6 +207,7 @@ class QdrantGeneration:
         self._encoder = encoder
         self._name = f"{alias}__{manifest.generation}"
         self._published = False
+        self._before: str | None = None
 
     async def create(self) -> None:
         await self._client.create_collection(
@@ -248,19 +250,19 @@ class QdrantGeneration:
             await self._client.upsert(
                 self._name, [models.PointStruct(id=_MANIFEST_ID, vector={}, payload={"manifest": text})], wait=True
             )
+            self._before = await _target(self._client, self._alias)
             await _point_alias(self._client, self._alias, self._name)
         self._published = True
 
     async def tidy(self) -> None:
-        """Removes what nobody can see any more: this one, where it was not published, and old ones."""
-        current = await _target(self._client, self._alias)
-        kept = 0
+        """Not published, this collection goes. Published, all others go but the one that was current until now, to roll
+        back to; one without vectors is not worth that."""
+        if not self._published:
+            await self._client.delete_collection(self._name)
+            return
         for name in await _generations(self._client, self._alias):
-            if name != current:
-                older = current is not None and name < current and not name.endswith(BY_WORDS)
-                kept += older
-                if not older or kept > _KEPT_BEFORE:
-                    await self._client.delete_collection(name)
+            if name != self._name and (name != self._before or name.endswith(BY_WORDS)):
+                await self._client.delete_collection(name)
 
     def _point(self, entry: Entry) -> models.PointStruct:
         weights = self._encoder.of_passage(entry.passage)
@@ -279,7 +281,8 @@ async def _target(client: AsyncQdrantClient, alias: str) -> str | None:
 async def _generations(client: AsyncQdrantClient, alias: str) -> list[str]:
     """Their collections, newest first."""
     every = [known.name for known in (await client.get_collections()).collections]
-    return sorted((name for name in every if name.startswith(f"{alias}__")), reverse=True)
+    ours = re.compile(rf"{re.escape(alias)}__{GENERATION}")
+    return sorted(filter(ours.fullmatch, every), reverse=True)
 
 
 async def _point_alias(client: AsyncQdrantClient, alias: str, collection: str) -> None:

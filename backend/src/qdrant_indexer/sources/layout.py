@@ -48,9 +48,13 @@ def find_layout(source: Path) -> SiteLayout:
     return layout
 
 
+def is_site(folder: Path) -> bool:
+    """Whether it is the folder of a Docusaurus site."""
+    return any((folder / name).is_file() for name in _SITE_CONFIGS)
+
+
 def _usual_docs(source: Path) -> Path:
-    is_site = any((source / name).is_file() for name in _SITE_CONFIGS) and (source / "docs").is_dir()
-    return source / "docs" if is_site else source
+    return source / "docs" if is_site(source) and (source / "docs").is_dir() else source
 
 
 class _Strict(BaseModel):

@@ -338,7 +338,7 @@ class SectionBuilder:
         if self._lists:
             items = self._lists[-1]
             self._marker = "- " if items.number is None else f"{items.number}. "
-            items.number = items.number and items.number + 1
+            items.number = None if items.number is None else items.number + 1
 
         def close() -> None:
             self.end_paragraph()
