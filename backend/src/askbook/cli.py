@@ -256,6 +256,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         _fail(f"{exc}\nWhat was embedded is kept: run the same command again to go on.", RESUMABLE)
     except AskbookError as exc:
         _fail(str(exc), FAILED)
+    except OSError as exc:
+        _fail(f"{exc.strerror or exc}{f': {exc.filename}' if exc.filename else ''}", FAILED)
 
 
 @contextmanager

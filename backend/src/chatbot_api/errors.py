@@ -11,6 +11,7 @@
     │   ├── IndexMismatch         built with another model, dimension or BM25 configuration
     │   ├── IndexBusy             another process is writing
     │   ├── BadEntry              a passage or vector that must not be written
+    │   ├── NoRoom                the disk is full, or would be
     │   └── TooManyDropped        a run would remove more of the book than looks right
     ├── SourceError               the folder to index is not what it should be
     ├── ModelPackageError         the local model's file is missing or not the expected one
@@ -88,6 +89,10 @@ class IndexBusy(IndexError_):
 
 class BadEntry(IndexError_):
     code = "bad_entry"
+
+
+class NoRoom(IndexError_):
+    code = "no_room"
 
 
 class TooManyDropped(IndexError_):

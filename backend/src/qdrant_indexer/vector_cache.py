@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chatbot_api.errors import NoRoom
 from chatbot_api.models.domain import TitledText, Vector
 
 
@@ -47,10 +48,13 @@ class VectorCache:
         return set(keys) - self.get(keys).keys()
 
     def put(self, vectors: Mapping[bytes, Vector]) -> None:
-        """Raises `sqlite3.OperationalError` where the disk is full; nothing is half written."""
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:
-            self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", _rows(vectors))
+        """Raises `NoRoom` where the disk is full; nothing is half written."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._db:
+                self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", _rows(vectors))
+        except sqlite3.OperationalError as exc:
+            raise NoRoom(f"vectors cannot be kept: {exc}; make room or set DATA_DIR, then run this again") from exc
 
 
 def cache_key(model: str, dimensions: int, text: TitledText) -> bytes:

@@ -363,9 +363,17 @@ def test_a_manifest_lies_in_the_build_and_is_of_reasonable_size(tmp_path: Path) 
 )
 def test_an_address_leads_to_the_file_a_host_would_serve(tmp_path: Path, base: str, path: str, file: str) -> None:
     home = f"https://x.example{base}"
-    write(tmp_path, {"sitemap.xml": sitemap(home, home + path), file: html("Oven"), "index.html": HOME})
+    write(tmp_path, {"sitemap.xml": sitemap(home, home + path, home + "none"), file: html("Oven"), "index.html": HOME})
 
     assert [(page.path, page.source, page.title) for page in pages(tmp_path)] == [(base + path, file, "Oven")]
+
+
+def test_an_address_above_the_base_url_is_no_page_of_the_site(tmp_path: Path) -> None:
+    addresses = ("https://x.example/a", "https://x.example/a/b/", "https://x.example/a/b/docs/oven")
+    write(tmp_path, {"sitemap.xml": sitemap(*addresses), "index.html": html("Home"), "docs/oven.html": html("Oven")})
+
+    assert [(page.path, page.title) for page in pages(tmp_path)] == [("/a/b/", "Home"), ("/a/b/docs/oven", "Oven")]
+    assert [source for source, _, _ in skipped(tmp_path)] == ["https://x.example/a"]
 
 
 def test_of_a_file_and_a_folder_the_slash_at_the_end_decides(tmp_path: Path) -> None:
@@ -697,6 +705,17 @@ def test_sources_are_merged_where_the_manifest_names_them(tmp_path: Path, caplog
     assert found == {"oven": 2, "partial": 2, "none": 1, "broken": 1, "outside": 1, "react": 1}
     assert [record.getMessage().split()[3] for record in caplog.records] == ["source=docs/broken.md"]
     assert {len(page.sections[0].blocks) for page in pages(build)} == {1}
+
+
+def test_a_fault_of_ours_in_a_source_costs_only_what_it_would_add(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, {"build/askbook-manifest.json": manifest(listed("oven")), "docs/oven.md": "text"})
+    write(tmp_path, {"build/docs/oven/index.html": html("Oven"), "docusaurus.config.ts": ""})
+    monkeypatch.setattr("qdrant_indexer.sources.merge.read_outline", lambda source, load: 1 / 0)
+
+    assert [page.title for page in pages(tmp_path / "build", source_dir=tmp_path)] == ["Oven"]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
 def test_a_folder_of_sources_that_is_none_says_what_to_do(tmp_path: Path) -> None:

@@ -534,12 +534,16 @@ def test_footnotes_are_paragraphs_at_the_end_and_marks_are_left_out() -> None:
         "<a href=#footnote-label class=hash-link>\u200b</a></h2>\n<ol>\n<li id=user-content-fn-1>\n<p>The "
         "<em>proof</em>.</p>\n<p>More. "
         "<a href=#user-content-fnref-1 data-footnote-backref='' class=data-footnote-backref>↩</a></p>\n"
-        "</li>\n<li id=user-content-fn-2>Last.</ol>\n</section><p>After."
+        "</li>\n<li id=user-content-fn-2>Last.<li id=user-content-fn-3>Really.</ol>\n</section><p>After."
     )
 
     assert read(content).sections == (
         Section(
-            (), None, tuple(Block("paragraph", text) for text in ("A claim.", "The proof.", "More.", "Last.", "After."))
+            (),
+            None,
+            tuple(
+                Block("paragraph", text) for text in ("A claim.", "The proof.", "More.", "Last.", "Really.", "After.")
+            ),
         ),
     )
 

@@ -30,7 +30,15 @@ from typing import Any, Final
 import qdrant_edge as edge
 from filelock import FileLock, Timeout
 
-from chatbot_api.errors import BadEntry, IndexBusy, IndexCorrupt, IndexMismatch, IndexMissing, SearchUnavailable
+from chatbot_api.errors import (
+    BadEntry,
+    IndexBusy,
+    IndexCorrupt,
+    IndexMismatch,
+    IndexMissing,
+    NoRoom,
+    SearchUnavailable,
+)
 from chatbot_api.models.domain import (
     BY_WORDS,
     Candidates,
@@ -50,6 +58,9 @@ logger = logging.getLogger(__name__)
 _NEVER_INDEX: Final = 1_000_000_000
 """Below some 150 MB of vectors the engine's plain scan beats building a graph: measured in benchmarks/RESULTS.md."""
 _SCROLL: Final = 256
+_ROOM: Final = 48 * 2**20
+_ROOM_PER_PASSAGE: Final = 4096
+"""Bytes of disk that a generation takes, and that each passage takes beside its vector; measured, and rounded up."""
 
 
 class EdgeStore:
@@ -177,6 +188,7 @@ class EdgeGeneration:
         self._manifest = manifest
         self._encoder = encoder
         self._building = folder / f"building-{manifest.generation}"
+        _check_room(folder, manifest)
         (self._building / "shard").mkdir(parents=True)
         with _engine_errors():
             self._shard: edge.EdgeShard | None = edge.EdgeShard.create(
@@ -283,6 +295,17 @@ def _search(shard: edge.EdgeShard, encoder: Bm25Encoder, query: SearchQuery, *, 
         found = shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
     sides = {using: _hits(points) for (using, _), points in zip(wanted, found, strict=True)}
     return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
+
+
+def _check_room(folder: Path, manifest: Manifest) -> None:
+    """The engine maps files into memory: where the disk fills up below it, the process dies without a word."""
+    needed = _ROOM + manifest.passages * (manifest.dimensions * 5 + _ROOM_PER_PASSAGE)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise NoRoom(
+            f"{folder} has {free // 2**20} MiB free, and this index needs about {needed // 2**20}; "
+            "make room or set DATA_DIR, then run this again"
+        )
 
 
 def _configuration(manifest: Manifest) -> edge.EdgeConfig:

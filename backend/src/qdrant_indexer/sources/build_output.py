@@ -357,14 +357,11 @@ def _parse(link: str) -> _Address | None:
 
 
 def _base(folder: Path, sample: list[_Address]) -> int:
-    """How many parts of each address are the base URL, which no sitemap tells: what makes the most files be found."""
-    shortest = min((address.parts for address in sample), key=len, default=())
-
-    def found(base: int) -> int:
-        near = [address for address in sample if address.parts[:base] == shortest[:base]]
-        return sum(_file_of(folder, address, base) is not None for address in near)
-
-    return max(range(len(shortest) + 1), key=found)
+    """How many parts of each address are the base URL, which no sitemap tells: with it the most files are found."""
+    deepest = max((len(address.parts) for address in sample), default=0)
+    return max(
+        range(deepest + 1), key=lambda base: len({_file_of(folder, address, base) for address in sample} - {None})
+    )
 
 
 def _file_of(folder: Path, address: _Address, base: int) -> Path | None:

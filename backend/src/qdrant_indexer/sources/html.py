@@ -74,6 +74,7 @@ class HtmlHead:
 
 
 def read_html(markup: str, *, heed_noindex: bool = True) -> HtmlDocument | NoDocument:
+    """The document a page shows, or why it shows none. One that asks not to be indexed is none, unless told to."""
     tree = LexborHTMLParser(markup)
     head = _head_of(tree)
     if head.is_redirect:

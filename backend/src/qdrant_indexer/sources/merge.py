@@ -24,6 +24,7 @@ class SiteSources:
 
     def __init__(self, site_dir: Path) -> None:
         """Raises `SourceError`, whose text says what to do."""
+        # How the Markdown reader opens a file and its partials.
         self._folder = _Folder(find_layout(site_dir))
         self._site = site_dir.resolve()
 
@@ -38,7 +39,10 @@ class SiteSources:
             return read_outline(written, self._folder._load_partial).sections
         except (OSError, RecursionError, ValueError) as exc:
             logger.warning("source not merged source=%s reason=%s", source, exc)
-            return ()
+        except Exception:
+            # A fault of ours: the page is told by its HTML alone.
+            logger.exception("source not merged source=%s", source)
+        return ()
 
 
 def merge_sections(document: HtmlDocument, written: Sequence[Section]) -> tuple[Section, ...]:
@@ -69,7 +73,7 @@ def merge_sections(document: HtmlDocument, written: Sequence[Section]) -> tuple[
     return tuple(section for home in shown for section in home.completed())
 
 
-_MAGIC_COMMENT = re.compile(r"^\W*highlight-(?:next-line|start|end)\W*(?:\n|\Z)", re.M)
+_MAGIC_COMMENT = re.compile(r"^[^\w\n]*highlight-(?:next-line|start|end)[^\w\n]*(?:\n|\Z)", re.M)
 _Key = tuple[str, str]
 
 
