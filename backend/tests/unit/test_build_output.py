@@ -710,7 +710,8 @@ def test_sources_are_merged_where_the_manifest_names_them(tmp_path: Path, caplog
 def test_a_fault_of_ours_in_a_source_costs_only_what_it_would_add(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    write(tmp_path, {"build/askbook-manifest.json": manifest(listed("oven")), "docs/oven.md": "text"})
+    write(tmp_path, {"build/askbook-manifest.json": manifest(listed("oven"))})
+    write(tmp_path, {"docs/oven.md": "```mermaid\nA --> B\n```\n"})
     write(tmp_path, {"build/docs/oven/index.html": html("Oven"), "docusaurus.config.ts": ""})
     monkeypatch.setattr("qdrant_indexer.sources.merge.read_outline", lambda source, load: 1 / 0)
 

@@ -202,7 +202,7 @@ def _listed_pages(
                 kind = document.kind if listed.kind == "page" else "bad"
                 yield Skipped(source, f"{document.reason}: {folder}{listed.file}", kind)
                 continue
-            written = sources.find_sections(listed.source) if sources and listed.source else ()
+            written = sources.find_sections(listed.source, document) if sources and listed.source else ()
             version = listed.version or "current"
             tag = f"docs-{listed.plugin_id}-{version}" if listed.kind == "doc" else "default"
             yield Page(

@@ -29,7 +29,7 @@ class BadFile(ValueError):
 
 def read_markdown(layout: SiteLayout) -> Iterator[Page | Skipped]:
     """Every document of the folder, as a page or with the reason why it is none, in the order of the sidebar."""
-    folder = _Folder(layout)
+    folder = Folder(layout)
     taken: dict[str, str] = {}
     position = 0
     for entry, labels in _in_order(folder.survey()):
@@ -95,7 +95,7 @@ def _sidebar_key(entry: _Document | _Category | Skipped) -> tuple[float, str]:
 # The files ---------------------------------------------------------------------------------------------
 
 
-class _Folder:
+class Folder:
     """The documents' folder, read as the layout says."""
 
     def __init__(self, layout: SiteLayout) -> None:
@@ -130,10 +130,10 @@ class _Folder:
         )
 
     def _outline(self, document: _Document) -> Outline:
-        source = self._source(document.file, document.front_matter, _read_text(document.file))
-        return read_outline(source, self._load_partial)
+        source = self.source_of(document.file, document.front_matter, read_text(document.file))
+        return read_outline(source, self.load_partial)
 
-    def _source(self, file: Path, front_matter: Mapping[str, object], text: str) -> Source:
+    def source_of(self, file: Path, front_matter: Mapping[str, object], text: str) -> Source:
         own = front_matter.get("mdx")
         markdown_format = own.get("format") if isinstance(own, dict) else None
         if markdown_format not in ("mdx", "md", "detect"):
@@ -141,7 +141,7 @@ class _Folder:
         is_mdx = file.suffix == ".mdx" if markdown_format == "detect" else markdown_format == "mdx"
         return Source(split_front_matter(text)[1], file.resolve(), is_mdx)
 
-    def _load_partial(self, importer: Path, name: str) -> Source:
+    def load_partial(self, importer: Path, name: str) -> Source:
         of_docs = f"@site/{self._layout.docs_dir.name}/"
         if name.startswith(of_docs):
             file = self._docs / name.removeprefix(of_docs)
@@ -153,8 +153,8 @@ class _Folder:
         if not file.is_relative_to(self._site) and not file.is_relative_to(self._docs):
             raise BadPartial(f"it imports {name}, which lies outside the folder")
         try:
-            text = _read_text(file)
-            return self._source(file, read_front_matter(text), text)
+            text = read_text(file)
+            return self.source_of(file, read_front_matter(text), text)
         except (BadFile, BadYaml) as exc:
             raise BadPartial(f"it imports {name}: {exc}") from exc
 
@@ -210,7 +210,7 @@ class _Folder:
     def _document(self, file: Path, source: str) -> _Document | Skipped:
         layout = self._layout
         try:
-            front_matter = read_front_matter(_read_text(file))
+            front_matter = read_front_matter(read_text(file))
             for reason in ("draft", "unlisted"):
                 if front_matter.get(reason) is True:
                     return Skipped(source, f"it is marked as {reason}", "excluded")
@@ -249,7 +249,7 @@ def _index(entries: Iterable[object], category: Mapping[str, object]) -> _Docume
 def _category_file(folder: Path) -> dict[str, object]:
     for name in _CATEGORY_FILES:
         if (file := folder / name).is_file():
-            text = _read_text(file)
+            text = read_text(file)
             try:
                 values = json.loads(text) if file.suffix == ".json" else load_yaml(text)
             except (ValueError, RecursionError) as exc:
@@ -264,7 +264,7 @@ def _title(document: _Document, outline: Outline) -> str:
     return _text(document.front_matter.get("title")) or outline.title or document.id
 
 
-def _read_text(file: Path) -> str:
+def read_text(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_BYTES:
             raise BadFile(f"it is larger than {MAX_BYTES // 1_000_000} MB")

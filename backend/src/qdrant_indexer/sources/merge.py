@@ -13,8 +13,14 @@ from chatbot_api.models.domain import Block, Section
 from qdrant_indexer.sources.frontmatter import read_front_matter
 from qdrant_indexer.sources.html import HtmlDocument
 from qdrant_indexer.sources.layout import find_layout
-from qdrant_indexer.sources.markdown import _Folder, _read_text
+from qdrant_indexer.sources.markdown import Folder, read_text
 from qdrant_indexer.sources.mdx import read_outline
+
+_RENDERED_LATER = re.compile(
+    r"```(?:mermaid|text)\b|^\s*(?:```|~~~).*\blive\b|<Tabs\b[^>]*\blazy\b|<BrowserOnly\b|^import .*\.mdx?['\"]",
+    re.MULTILINE,
+)
+_FENCES = re.compile(r"^[ \t>*-]*(?:```|~~~)", re.MULTILINE)
 
 logger = logging.getLogger(__name__)
 
@@ -25,24 +31,36 @@ class SiteSources:
     def __init__(self, site_dir: Path) -> None:
         """Raises `SourceError`, whose text says what to do."""
         # How the Markdown reader opens a file and its partials.
-        self._folder = _Folder(find_layout(site_dir))
+        self._folder = Folder(find_layout(site_dir))
         self._site = site_dir.resolve()
 
-    def find_sections(self, source: str) -> tuple[Section, ...]:
-        """Of a document, by its path in the site; none where there is no such file, or none that can be read."""
+    def find_sections(self, source: str, document: HtmlDocument) -> tuple[Section, ...]:
+        """Of a document's source, by its path in the site; none where there is no such file, or none that can be read,
+        or where a glance shows that the document has all of it."""
         try:
             file = (self._site / source).resolve()
             if file.suffix not in (".md", ".mdx") or not file.is_relative_to(self._site) or not file.is_file():
                 return ()
-            text = _read_text(file)
-            written = self._folder._source(file, read_front_matter(text), text)
-            return read_outline(written, self._folder._load_partial).sections
+            text = read_text(file)
+            if _is_all_shown(text, document):
+                return ()
+            written = self._folder.source_of(file, read_front_matter(text), text)
+            return read_outline(written, self._folder.load_partial).sections
         except (OSError, RecursionError, ValueError) as exc:
             logger.warning("source not merged source=%s reason=%s", source, exc)
         except Exception:
             # A fault of ours: the page is told by its HTML alone.
             logger.exception("source not merged source=%s", source)
         return ()
+
+
+def _is_all_shown(text: str, document: HtmlDocument) -> bool:
+    """Reading a source takes longer than reading its HTML, and few pages need it: those that speak of a thing that only
+    browsers render, have parts in other files, or have more code fences than the document has code."""
+    if _RENDERED_LATER.search(text):
+        return False
+    shown = sum(block.kind == "code" for section in document.sections for block in section.blocks)
+    return len(_FENCES.findall(text)) <= 2 * shown
 
 
 def merge_sections(document: HtmlDocument, written: Sequence[Section]) -> tuple[Section, ...]:
