@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ask index serve check format lock e2e bench eval plugin site clean
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval plugin fixture site clean
 
 help: ## Print this menu
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -47,7 +47,7 @@ lock: $(DEV) ## Compile requirements.txt and requirements-dev.txt from backend/p
 	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements-dev.txt pyproject.toml --group dev
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
-e2e: $(DEV) site ## Build the site, check its links, run the browser tests (Node 20, chromium)
+e2e: $(DEV) site fixture ## Build the site, check its links, run the browser tests (Node 20, chromium)
 	cd backend && ../$(BIN)/python -m pytest tests/e2e
 
 bench: $(DEV) ## Measure speed and memory
@@ -59,6 +59,9 @@ eval: setup ## Measure retrieval: make eval SITE=path/to/docs QUESTIONS=question
 
 plugin: ## Build and test the Docusaurus plugin (needs Node 20)
 	cd docusaurus-plugin && npm ci --no-audit --no-fund && npm test
+
+fixture: ## Build the plugin's fixture site in every way, and hold its manifests against it (Node 20)
+	cd docusaurus-plugin && npm run test:e2e
 
 site: ## Build the documentation (needs Node 20)
 	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build

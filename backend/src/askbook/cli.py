@@ -26,6 +26,7 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 RESUMABLE: Final = 3
 VECTORS: Final = "vectors.sqlite"
+FETCHED: Final = "pages.sqlite"
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -45,8 +46,7 @@ def main() -> None:
 @app.command()
 def index(
     source: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of a Docusaurus site, or of its build.", show_default=False),
+        str | None, typer.Argument(help="A Docusaurus site: its folder, its build, its address.", show_default=False)
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Build the index anew even where nothing changed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Drop pages, however many of them are gone.")] = False,
@@ -66,11 +66,11 @@ def index(
     if source is None:
         _fail("SOURCE is missing: askbook index path/to/your/site", WRONG_USAGE)
     if estimate:
-        told = _run(_estimate(settings, source))
+        told = _run(_estimate(settings, _place(source)))
         typer.echo(json.dumps(asdict(told), indent=2) if as_json else _estimate_as_text(told))
         return
     with _resumable():
-        report_of_run = _run(_index(settings, source.resolve(), full=full, force=force, quiet=as_json))
+        report_of_run = _run(_index(settings, _place(source), full=full, force=force, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(asdict(report_of_run), indent=2))
     else:
@@ -165,20 +165,23 @@ def evaluate(
 # Doing ------------------------------------------------------------------------------------------------
 
 
-async def _index(settings: Settings, place: Path, *, full: bool, force: bool, quiet: bool) -> Report:
+async def _index(settings: Settings, place: str, *, full: bool, force: bool, quiet: bool) -> Report:
     from chatbot_api.bootstrap import open_indexing
     from qdrant_indexer.indexing import Origin
     from qdrant_indexer.indexing import index as run_index
     from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
-    source = open_source(place)
-    async with open_indexing(settings) as services:
-        with VectorCache(settings.data_dir / VECTORS) as cache, _progress(quiet=quiet) as on_progress:
+    with (
+        _progress(quiet=quiet) as on_progress,
+        open_source(place, settings.data_dir / FETCHED, _as_fetching(on_progress)) as source,
+        VectorCache(settings.data_dir / VECTORS) as cache,
+    ):
+        async with open_indexing(settings) as services:
             return await run_index(
                 source.pages,
                 origin=Origin(
-                    source=str(place),
+                    source=place,
                     revision=source.revision(),
                     site_url=settings.site_url or source.site_url,
                     default_locale=source.default_locale,
@@ -193,17 +196,30 @@ async def _index(settings: Settings, place: Path, *, full: bool, force: bool, qu
             )
 
 
-async def _estimate(settings: Settings, place: Path) -> Estimate:
+async def _estimate(settings: Settings, place: str) -> Estimate:
     from chatbot_api.bootstrap import open_indexing
     from qdrant_indexer.indexing import estimate
     from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
-    source = open_source(place)
-    async with open_indexing(settings) as services:
-        made = settings.data_dir / VECTORS
-        with VectorCache(made if made.exists() else Path(":memory:")) as cache:
+    made = settings.data_dir / VECTORS
+    with (
+        open_source(place, settings.data_dir / FETCHED) as source,
+        VectorCache(made if made.exists() else Path(":memory:")) as cache,
+    ):
+        async with open_indexing(settings) as services:
             return estimate(source.pages(), embedder=services.embedder, cache=cache)
+
+
+def _as_fetching(on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
+    from qdrant_indexer.indexing import Progress
+
+    return lambda done, total: on_progress(Progress("fetching", done, total))
+
+
+def _place(source: str) -> str:
+    """An address as it is; a folder in full, so that the same one is always called the same."""
+    return source if source.startswith(("http://", "https://")) else str(Path(source).resolve())
 
 
 async def _roll_back(settings: Settings) -> Manifest:

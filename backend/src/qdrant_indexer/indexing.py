@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    step: Literal["reading", "embedding", "writing"]
+    step: Literal["fetching", "reading", "embedding", "writing"]
     done: int
     total: int | None
     """None where the end is not known yet."""

@@ -254,6 +254,37 @@ def test_a_page_that_cannot_be_read_is_named_and_counts_only_when_strict(book: P
     assert "2 skipped" in lenient.stdout
 
 
+def test_a_built_site_is_read_by_its_sitemap_and_cited_where_it_is_published(tmp_path: Path) -> None:
+    page = tmp_path / "build" / "docs" / "topics" / "index.html"
+    page.parent.mkdir(parents=True)
+    page.write_text(
+        '<!doctype html><html lang="en"><head><title>Topics</title><meta name="docusaurus_locale" content="en">'
+        '<meta name="docusaurus_tag" content="docs-default-current"></head><body><nav>Menu</nav><main><article>'
+        '<div class="theme-doc-markdown"><h1>Topics</h1><h2 id="publish">Publish</h2>'
+        "<p>A node publishes <em>messages</em> to a topic.</p></div></article></main></body></html>",
+        encoding="utf-8",
+    )
+    sitemap = "<urlset><url><loc>https://book.example/docs/topics</loc></url></urlset>"
+    (tmp_path / "build" / "sitemap.xml").write_text(sitemap, encoding="utf-8")
+
+    indexed = askbook(tmp_path, "index", "build")
+
+    assert indexed.returncode == 0, indexed.stderr
+    citation = answer(tmp_path, "Where does a node publish?")["citations"][0]
+    assert citation["quote"] == "A node publishes messages to a topic."
+    assert citation["url"].startswith("https://book.example/docs/topics#publish:~:text=A%20node")
+
+
+def test_a_site_that_is_not_there_leaves_the_index_as_it_is(book: Path, tmp_path: Path) -> None:
+    askbook(tmp_path, "index", str(book))
+
+    gone = askbook(tmp_path, "index", "http://127.0.0.1:9/")
+
+    assert gone.returncode == 1
+    assert gone.stderr.startswith("askbook: http://127.0.0.1:9/robots.txt")
+    assert answer(tmp_path, "How do I publish to a topic?")["citations"]
+
+
 def test_eval_prints_metrics_for_programs(book: Path, tmp_path: Path) -> None:
     askbook(tmp_path, "index", str(book))
     question = {"id": "1", "query": "How to publish?", "gold": [{"path": "topics.md", "anchor": None, "grade": 2}]}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -41,9 +42,21 @@ class Source(Protocol):
     def pages(self) -> Iterator[Page | Skipped]: ...
 
 
-def open_source(place: Path) -> Source:
-    """A folder with a manifest or a sitemap is a built site; any other is one of Markdown."""
-    return BuiltSource(place, read_site(place)) if is_build(place) else MarkdownSource(find_layout(place))
+@contextmanager
+def open_source(
+    place: str, fetched: Path, on_fetched: Callable[[int, int], None] = lambda *_: None
+) -> Generator[Source, None, None]:
+    """An address is a published site, whose pages are kept in the file `fetched`; a folder with a manifest or a sitemap
+    is a built one; any other is one of Markdown. Fetching reports how many pages of how many it has brought."""
+    if place.startswith(("http://", "https://")):
+        from qdrant_indexer.sources.live import PageCache, fetch_live
+
+        with PageCache(fetched) as cache:
+            yield fetch_live(place, cache, on_progress=on_fetched)
+    elif is_build(Path(place)):
+        yield BuiltSource(Path(place), read_site(Path(place)))
+    else:
+        yield MarkdownSource(find_layout(Path(place)))
 
 
 @dataclass(frozen=True, slots=True)
