@@ -345,7 +345,7 @@ def test_we_say_who_we_are_and_ask_on_one_connection(site: Site, cache: PageCach
     again = len(site.requests)
     Reading(site, cache)
 
-    assert {request.headers["user-agent"] for request in site.requests} == {f"askbook/{__version__} (+project)"}
+    assert {request.headers["user-agent"] for request in site.requests} == {f"askbook/{__version__}"}
     assert site.asked[:again] == [
         "/robots.txt",
         "/book/",

@@ -296,6 +296,13 @@ def test_vectors_are_kept_as_they_were_and_by_what_they_were_made_of(tmp_path: P
     assert {k: list(v) for k, v in found.items()} == {key: vector}
 
 
+def test_a_damaged_file_of_vectors_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "v.sqlite").write_bytes(b"no database at all, but long enough to look at" * 20)
+
+    with pytest.raises(IndexCorrupt, match=r"v\.sqlite is damaged: .*; move it away"):
+        VectorCache(tmp_path / "v.sqlite")
+
+
 class FailsAfter(HashEmbedder):
     """Works for that many texts."""
 

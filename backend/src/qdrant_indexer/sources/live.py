@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
 import time
 import zlib
 from collections import Counter, deque
@@ -18,8 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 from urllib.parse import unquote
 from urllib.robotparser import RobotFileParser
 
@@ -29,6 +27,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from chatbot_api import __version__
 from chatbot_api.errors import SourceError
 from chatbot_api.models.domain import Page
+from qdrant_indexer.kept import KeptFile
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.sources.html import HtmlDocument, NoDocument, find_alternates, read_head, read_html
 from qdrant_indexer.sources.sitemap import MAX_ADDRESSES, MAX_SITEMAP_BYTES, SITEMAP, Sitemap, latest_tags, read_sitemap
@@ -38,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 AGENT: Final = "askbook"
 """What a robots.txt calls us."""
-USER_AGENT: Final = f"{AGENT}/{__version__} (+project)"
+USER_AGENT: Final = f"{AGENT}/{__version__}"
 Sleep = Callable[[float], None]
 OnProgress = Callable[[int, int], None]
 """Gets how many of how many addresses were visited."""
@@ -191,39 +190,27 @@ class Kept:
         return {name: value for name, value in values.items() if value}
 
 
-class PageCache:
+class PageCache(KeptFile):
     """Answers of sites, by address, in a file of its own. Each `put` is on disk as a whole when it returns."""
 
     def __init__(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS answers (url TEXT PRIMARY KEY, etag TEXT NOT NULL, modified TEXT NOT NULL,"
-            " packed BLOB NOT NULL)"
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._db.close()
+        columns = "url TEXT PRIMARY KEY, etag TEXT NOT NULL, modified TEXT NOT NULL, packed BLOB NOT NULL"
+        super().__init__(file, f"answers ({columns})")
 
     def find(self, url: str) -> Kept | None:
-        row = self._db.execute("SELECT packed, etag, modified FROM answers WHERE url = ?", (url,)).fetchone()
+        with self._our_errors():
+            row = self._db.execute("SELECT packed, etag, modified FROM answers WHERE url = ?", (url,)).fetchone()
         return Kept(zlib.decompress(row[0]), row[1], row[2]) if row else None
 
     def put(self, url: str, kept: Kept) -> None:
-        """Raises `sqlite3.OperationalError` where the disk is full."""
         row = (url, kept.etag, kept.modified, zlib.compress(kept.body))
-        self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row)
+        with self._our_errors():
+            self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)", row)
 
     def keep_only(self, urls: Iterable[str], *, below: str) -> None:
         """Forgets the others that begin with `below`."""
-        self._db.execute("BEGIN IMMEDIATE")
-        with self._db:
+        with self._our_errors(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("CREATE TEMP TABLE wanted (url TEXT PRIMARY KEY)")
             self._db.executemany("INSERT OR IGNORE INTO wanted VALUES (?)", ((url,) for url in urls))
             gone = "substr(url, 1, ?) = ? AND url NOT IN (SELECT url FROM wanted)"
