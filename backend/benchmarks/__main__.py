@@ -1,13 +1,10 @@
-"""Everything that needs no questions of yours, one after the other."""
+"""Everything that needs no questions of yours, one after the other, each in a process of its own."""
 
 from __future__ import annotations
 
-import asyncio
+import subprocess
+import sys
 
-from benchmarks import engine, local_model, start
-
-start.main()
-print()
-asyncio.run(engine.main([2_000, 10_000, 50_000]))
-print()
-local_model.main()
+for name in ("start", "engine", "indexing", "local_model"):
+    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    print(flush=True)

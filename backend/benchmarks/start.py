@@ -39,7 +39,8 @@ def memory_mb(pid: int) -> tuple[float, float]:
 def start_once(folder: Path, port: int) -> tuple[float, float, float]:
     environment = {**os.environ, "DATA_DIR": str(folder / "data"), "LOG_LEVEL": "error"}
     begun = time.perf_counter()
-    server = subprocess.Popen([sys.executable, "-m", "askbook", "serve", "--port", str(port)], env=environment)
+    command = [sys.executable, "-m", "askbook", "serve", "--port", str(port)]
+    server = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         while True:
             try:
