@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,9 +19,11 @@ class KeptFile:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-        with self._our_errors():
+        with ExitStack() as failing, self._our_errors():
+            failing.callback(self._db.close)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            failing.pop_all()
 
     def __enter__(self) -> Self:
         return self
