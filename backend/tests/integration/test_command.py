@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +117,7 @@ def test_a_killed_run_leaves_the_old_index_answering_and_the_next_one_finishes(b
 
 
 def _vectors(folder: Path) -> int:
-    import sqlite3
-
-    with sqlite3.connect(folder / "data/vectors.sqlite") as cache:
+    with closing(sqlite3.connect(folder / "data/vectors.sqlite")) as cache:
         return int(cache.execute("SELECT count(*) FROM vectors").fetchone()[0])
 
 
