@@ -25,7 +25,7 @@ from chatbot_api.errors import SourceError
 from chatbot_api.models.domain import Page
 from qdrant_indexer.sources import Skipped, live
 from qdrant_indexer.sources import html as html_reader
-from qdrant_indexer.sources.live import Kept, Limits, PageCache, fetch_live, read_live
+from qdrant_indexer.sources.live import Kept, Limits, PageCache, fetch_live
 from qdrant_indexer.sources.sitemap import MAX_ADDRESSES, latest_tags, read_sitemap
 
 BASE: Final = "/book/"
@@ -222,7 +222,7 @@ class Reading:
     def __init__(self, site: Site, cache: PageCache, base: str = BASE, **limits: Any) -> None:
         self.naps: list[float] = []
         quick: dict[str, Any] = {"pause": 0.0, "connect": 10.0, "read": 10.0, **limits}
-        results = list(read_live(site.url + base, cache, limits=Limits(**quick), sleep=self.naps.append))
+        results = list(fetch_live(site.url + base, cache, limits=Limits(**quick), sleep=self.naps.append).pages())
         self.in_order = [result for result in results if isinstance(result, Page)]
         self.pages = {page.path: page for page in self.in_order}
         self.skipped = {result.source: result for result in results if isinstance(result, Skipped)}
@@ -810,7 +810,7 @@ def test_a_site_that_goes_down_midway_is_no_site_without_pages(site: Site, cache
     pages: list[Page | Skipped] = []
 
     with pytest.raises(SourceError, match=rf"^{site.url} failed for 3 addresses in a row .*run this again later\.$"):
-        pages += read_live(site.url + BASE, cache, limits=Limits(pause=0), sleep=lambda _: None)
+        pages += fetch_live(site.url + BASE, cache, limits=Limits(pause=0), sleep=lambda _: None).pages()
 
     assert pages == []
     assert cache.find(f"{site.url}/book/a")
@@ -886,12 +886,12 @@ def test_a_run_that_takes_too_long_ends_and_the_next_goes_on(
 @pytest.mark.parametrize("address", ["", "book", "ftp://a.example/", "http://", "https:///book", "//a/b", "\udcff"])
 def test_an_address_that_is_none_says_what_one_looks_like(cache: PageCache, address: str) -> None:
     with pytest.raises(SourceError, match="is no address of a site: give one such as"):
-        read_live(address, cache)
+        fetch_live(address, cache)
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated(cache: PageCache) -> None:
     with pytest.raises(SourceError) as failure:
-        read_live("https://baker:secret@example.com/", cache)
+        fetch_live("https://baker:secret@example.com/", cache)
 
     assert "secret" not in str(failure.value)
 

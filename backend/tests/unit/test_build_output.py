@@ -707,18 +707,6 @@ def test_sources_are_merged_where_the_manifest_names_them(tmp_path: Path, caplog
     assert {len(page.sections[0].blocks) for page in pages(build)} == {1}
 
 
-def test_a_fault_of_ours_in_a_source_costs_only_what_it_would_add(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    write(tmp_path, {"build/askbook-manifest.json": manifest(listed("oven"))})
-    write(tmp_path, {"docs/oven.md": "```mermaid\nA --> B\n```\n"})
-    write(tmp_path, {"build/docs/oven/index.html": html("Oven"), "docusaurus.config.ts": ""})
-    monkeypatch.setattr("qdrant_indexer.sources.merge.read_outline", lambda source, load: 1 / 0)
-
-    assert [page.title for page in pages(tmp_path / "build", source_dir=tmp_path)] == ["Oven"]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
-
-
 def test_a_folder_of_sources_that_is_none_says_what_to_do(tmp_path: Path) -> None:
     write(tmp_path, {"askbook-manifest.json": manifest()})
 

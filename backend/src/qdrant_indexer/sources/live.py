@@ -82,19 +82,6 @@ def new_client(limits: Limits) -> httpx.Client:
     )
 
 
-def read_live(
-    address: str,
-    cache: PageCache,
-    *,
-    limits: Limits = USUAL,
-    client: Callable[[Limits], httpx.Client] = new_client,
-    sleep: Sleep = time.sleep,
-    on_progress: OnProgress = lambda *_: None,
-) -> Iterator[Page | Skipped]:
-    """Every page below the address, or the reason why it is none. Raises `SourceError`, before the first page."""
-    return fetch_live(address, cache, limits=limits, client=client, sleep=sleep, on_progress=on_progress).pages()
-
-
 def fetch_live(
     address: str,
     cache: PageCache,

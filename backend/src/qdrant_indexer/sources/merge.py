@@ -48,9 +48,6 @@ class SiteSources:
             return read_outline(written, self._folder.load_partial).sections
         except (OSError, RecursionError, ValueError) as exc:
             logger.warning("source not merged source=%s reason=%s", source, exc)
-        except Exception:
-            # A fault of ours: the page is told by its HTML alone.
-            logger.exception("source not merged source=%s", source)
         return ()
 
 
