@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ask index serve check format lock e2e bench eval plugin fixture site clean
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval faults plugin fixture site clean
 
 help: ## Print this menu
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -56,6 +56,9 @@ bench: $(DEV) ## Measure speed and memory
 eval: setup ## Measure retrieval: make eval SITE=path/to/docs QUESTIONS=questions.jsonl
 	$(BIN)/askbook index $(SITE)
 	$(BIN)/askbook eval $(QUESTIONS)
+
+faults: $(DEV) ## Write the table of faults into the documentation
+	cd backend && ../$(BIN)/python -m tests.faults
 
 plugin: ## Build and test the Docusaurus plugin (needs Node 20)
 	cd docusaurus-plugin && npm ci --no-audit --no-fund && npm test

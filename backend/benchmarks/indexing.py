@@ -15,10 +15,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from chatbot_api.models.domain import TitledText, Vector
+from chatbot_api.models.domain import Remark, TitledText, Vector
 from chatbot_api.services.edge_service import EdgeIndex
 from qdrant_indexer.chunking import passages_of
 from qdrant_indexer.indexing import Origin, index
+from qdrant_indexer.pace import Ledger, Pace
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.sources.fingerprint import fingerprint
 from qdrant_indexer.sources.layout import SiteLayout, find_layout
@@ -43,6 +44,9 @@ class FreeEmbedder:
     async def embed_passages(self, texts: Sequence[TitledText]) -> list[Vector]:
         return [await self.embed_question(text.text) for text in texts]
 
+    async def check(self) -> Sequence[Remark]:
+        return ()
+
     async def close(self) -> None:
         """Holds nothing."""
 
@@ -60,13 +64,14 @@ def write_book(folder: Path, pages: int) -> None:
 
 async def run(layout: SiteLayout, data: Path) -> float:
     begun = time.perf_counter()
-    with VectorCache(data / "vectors.sqlite") as cache:
+    with VectorCache(data / "vectors.sqlite") as cache, Ledger(data / "quotas.sqlite") as ledger:
         await index(
             lambda: read_markdown(layout),
             origin=Origin("book", fingerprint=fingerprint(layout.docs_dir, (".md",), settings=layout)),
             embedder=FreeEmbedder(),
             vector_index=EdgeIndex(data / "index"),
             cache=cache,
+            pace=Pace(None, ledger),
         )
     return time.perf_counter() - begun
 

@@ -18,17 +18,23 @@ import random
 import re
 import socket
 import struct
-from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
+from qdrant_indexer.pace import Clock
+
+DAY: Final = 86_400
+DAY_BEGINS: Final = 8 * 3_600
+"""Midnight in California, in seconds after midnight UTC."""
 MODELS: Final = (
     "gemini-embedding-001",
     "gemini-embedding-2",
+    "gemini-3.1-flash-lite",
     "gemini-3.5-flash-lite",
     "gemini-3.5-flash",
     "gemini-3.8-flash",
@@ -72,14 +78,78 @@ class Received:
         return self.call == "streamGenerateContent"
 
 
+class FreePlan:
+    """Counts the embedded texts of any 60 seconds and of each day, by a clock that both sides share."""
+
+    def __init__(
+        self, clock: Clock, *, texts_per_minute: int = 100, texts_per_day: int = 1_000, plan: str = "FreeTier"
+    ) -> None:
+        self.texts: Counter[str] = Counter()
+        """How often each text was embedded."""
+        self.refused = 0
+        """How many calls."""
+        self._clock = clock
+        self._limits = {"Minute": texts_per_minute, "Day": texts_per_day}
+        self._plan = plan
+        self._calls: list[tuple[float, int]] = []
+
+    def refusal(self, received: Received) -> dict[str, Any] | None:
+        """Says no, or takes the texts as embedded."""
+        texts = ["".join(part["text"] for part in item["content"]["parts"]) for item in received.body["requests"]]
+        now = self._clock.now()
+        day_begun = (now - DAY_BEGINS) // DAY * DAY + DAY_BEGINS
+        within = {
+            "Day": [c for c in self._calls if c[0] >= day_begun],
+            "Minute": [c for c in self._calls if c[0] > now - 60],
+        }
+        for period in ("Day", "Minute"):
+            if sum(count for _, count in within[period]) + len(texts) > self._limits[period]:
+                self.refused += 1
+                # As the service does it: what a used up day says about waiting is as wrong as this.
+                delay = 17.0 if period == "Day" else self._until_free(within["Minute"], len(texts), now)
+                quota = f"EmbedContentRequestsPer{period}PerProjectPerModel-{self._plan}"
+                return error(
+                    429,
+                    "RESOURCE_EXHAUSTED",
+                    f"You exceeded your current quota.\nPlease retry in {delay:.7f}s.",
+                    quota_failure(quota, str(self._limits[period])),
+                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{int(delay)}s"},
+                )
+        self._calls.append((now, len(texts)))
+        self.texts.update(texts)
+        return None
+
+    def _until_free(self, calls: list[tuple[float, int]], texts: int, now: float) -> float:
+        used = sum(count for _, count in calls)
+        for at, count in calls:
+            used -= count
+            if used + texts <= self._limits["Minute"]:
+                return at + 60 - now
+        return 60.0
+
+
 class GeminiServer:
-    def __init__(self, *, key: str = "test-key", answer: Sequence[str] = ("The book ", "says so.")) -> None:
+    def __init__(
+        self,
+        *,
+        key: str = "test-key",
+        answer: Sequence[str] = ("The book ", "says so."),
+        plan: FreePlan | None = None,
+    ) -> None:
+        self.plan = plan
         self.requests: list[Received] = []
+        self.date = ""
+        """What the `Date` header says; none where it is empty."""
         self.connections = 0
         """How many were ever opened."""
+        self.asked = asyncio.Event()
+        """Set by the first request."""
         self.client_left = asyncio.Event()
         """Set when a client closes its connection in the middle of a reply."""
         self.nobody_connected = asyncio.Event()
+        self._refuses: tuple[Callable[[Received], bool], dict[str, Any]] | None = None
+        self._once: dict[str, tuple[int, tuple[Step, ...]]] = {}
+        self._always: dict[str, tuple[int, tuple[Step, ...]]] = {}
         self._key = key
         self._answer = answer
         self._scripts: deque[tuple[int, tuple[Step, ...]]] = deque()
@@ -88,6 +158,18 @@ class GeminiServer:
     def reply(self, *steps: Step, status: int = 200) -> None:
         """Scripts the next request that has no script yet."""
         self._scripts.append((status, steps))
+
+    def always(self, call: str, *steps: Step, status: int = 200, model: str = "") -> None:
+        """Scripts every request of this call, for one model or for all, that has no script of its own."""
+        self._always[f"{model}:{call}"] = (status, steps)
+
+    def once(self, call: str, *steps: Step, status: int = 200) -> None:
+        """Scripts the next request of this call."""
+        self._once[call] = (status, steps)
+
+    def refuse_if(self, condition: Callable[[Received], bool], fault: dict[str, Any]) -> None:
+        """From now on, whatever meets the condition is answered with this error."""
+        self._refuses = (condition, fault)
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -118,9 +200,14 @@ class GeminiServer:
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """True while the connection can be used again."""
-        received = await _receive(reader)
+        begin = await reader.readexactly(1)
+        if begin == b"\x16":  # of TLS, which is not spoken here
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return False
+        received = await _receive(begin, reader)
         self.requests.append(received)
-        status, steps = self._scripts.popleft() if self._scripts else self._healthy(received)
+        self.asked.set()
+        status, steps = self._scripts.popleft() if self._scripts else self._unscripted(received)
         sent_headers = False
         for step in steps:
             match step:
@@ -140,11 +227,11 @@ class GeminiServer:
                 case _:
                     data = step if isinstance(step, bytes) else _encode(step, received.streams and status == 200)
                     if not sent_headers:
-                        writer.write(_headers(status, received.streams))
+                        writer.write(self._headers(status, received.streams))
                         sent_headers = True
                     writer.write(b"%x\r\n%b\r\n" % (len(data), data) if data else b"")
                     await writer.drain()
-        writer.write((b"" if sent_headers else _headers(status, received.streams)) + b"0\r\n\r\n")
+        writer.write((b"" if sent_headers else self._headers(status, received.streams)) + b"0\r\n\r\n")
         await writer.drain()
         return True
 
@@ -163,13 +250,32 @@ class GeminiServer:
         await asyncio.wait({leaving})
         return True
 
+    def _headers(self, status: int, streams: bool) -> bytes:
+        kind = "text/event-stream" if streams and status == 200 else "application/json; charset=UTF-8"
+        dated = f"Date: {self.date}\r\n" if self.date else ""
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n{dated}"
+        return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+
+    def _unscripted(self, received: Received) -> tuple[int, tuple[Step, ...]]:
+        if received.call in self._once:
+            return self._once.pop(received.call)
+        asked = received.path.rpartition("/")[2]
+        lasting = self._always.get(asked) or self._always.get(f":{received.call}")
+        return lasting or self._healthy(received)
+
     def _healthy(self, received: Received) -> tuple[int, tuple[Step, ...]]:
         fault = _fault(received, self._key)
+        if self._refuses is not None and self._refuses[0](received):
+            fault = self._refuses[1]
         if fault is not None:
             return fault["error"]["code"], (fault,)
         match received.call:
+            case "models" if name := received.path.partition("/models/")[2]:
+                return 200, ({"name": f"models/{name}", "supportedGenerationMethods": ["generateContent"]},)
             case "models":
                 return 200, ({"models": [{"name": f"models/{name}"} for name in MODELS]},)
+            case "batchEmbedContents" if self.plan is not None and (refusal := self.plan.refusal(received)):
+                return 429, (refusal,)
             case "batchEmbedContents":
                 return 200, ({"embeddings": [{"values": vector_of(item)} for item in received.body["requests"]]},)
             case "generateContent":
@@ -179,6 +285,9 @@ class GeminiServer:
         return 404, (error(404, "NOT_FOUND", "Not found."),)
 
 
+USAGE: Final = {"promptTokenCount": 100, "candidatesTokenCount": 7, "thoughtsTokenCount": 3, "totalTokenCount": 110}
+
+
 def event(text: str | None, *, finish: str | None = None, thought: bool = False) -> dict[str, Any]:
     """One partial response; without content where the text is None."""
     candidate: dict[str, Any] = {"index": 0}
@@ -186,7 +295,7 @@ def event(text: str | None, *, finish: str | None = None, thought: bool = False)
         candidate["content"] = {"role": "model", "parts": [{"text": text} | ({"thought": True} if thought else {})]}
     if finish:
         candidate["finishReason"] = finish
-    return {"candidates": [candidate], "usageMetadata": {"totalTokenCount": 7}, "modelVersion": "test"}
+    return {"candidates": [candidate], "usageMetadata": USAGE, "modelVersion": "test"}
 
 
 def blocked(reason: str = "SAFETY") -> dict[str, Any]:
@@ -223,13 +332,15 @@ def _fault(received: Received, key: str) -> dict[str, Any] | None:
     deadline = received.headers.get("x-server-timeout", "60")
     if int(deadline) < 10:
         return _bad(f"Manually set deadline {deadline}s is too short. Minimum allowed deadline is 10s.")
-    if received.call == "models":
+    if received.call == "models" and not received.path.rpartition("/models")[2]:
         return None
     version, _, model = received.path.strip("/").partition("/models/")
-    if model.rpartition(":")[0] not in MODELS:
+    if model.partition(":")[0] not in MODELS:
         return error(404, "NOT_FOUND", f"models/{model} is not found for API version {version}.")
     if received.call == "batchEmbedContents":
         return _embedding_fault(received.body.get("requests", []), f"models/{model.rpartition(':')[0]}")
+    if received.call == "models":
+        return None
     thinking = received.body.get("generationConfig", {}).get("thinkingConfig", {})
     if {"thinkingBudget", "thinkingLevel"} <= thinking.keys():
         return _bad("You can only set only one of thinking budget and thinking level.")
@@ -255,8 +366,8 @@ def _bad(message: str, *details: Mapping[str, Any]) -> dict[str, Any]:
     return error(400, "INVALID_ARGUMENT", message, *details)
 
 
-async def _receive(reader: asyncio.StreamReader) -> Received:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+async def _receive(begin: bytes, reader: asyncio.StreamReader) -> Received:
+    head = (begin + await reader.readuntil(b"\r\n\r\n")).decode("ascii")
     first, *lines = head.strip().split("\r\n")
     method, target, _ = first.split(" ")
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -273,12 +384,6 @@ def _camel(value: Any) -> Any:
 
 def _encode(step: Mapping[str, Any], streams: bool) -> bytes:
     return b"data: %b\r\n\r\n" % json.dumps(step).encode() if streams else json.dumps(step, indent=2).encode()
-
-
-def _headers(status: int, streams: bool) -> bytes:
-    kind = "text/event-stream" if streams and status == 200 else "application/json; charset=UTF-8"
-    reason = HTTPStatus(status).phrase
-    return f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -15,18 +15,23 @@ import typer
 from pydantic import ValidationError
 
 from chatbot_api.config import Settings
-from chatbot_api.errors import AskbookError, EmbedderDenied, EmbedderUnavailable
+from chatbot_api.errors import AskbookError, DayUsedUp, EmbedderDenied, EmbedderUnavailable
 
 if TYPE_CHECKING:
     from chatbot_api.bootstrap import Services
     from chatbot_api.models.domain import Answer, Manifest
+    from chatbot_api.ports import Embedder
     from qdrant_indexer.indexing import Estimate, Progress, Report
+    from qdrant_indexer.pace import Ledger, Pace
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
 RESUMABLE: Final = 3
 VECTORS: Final = "vectors.sqlite"
 FETCHED: Final = "pages.sqlite"
+QUOTAS: Final = "quotas.sqlite"
+
+_GO_ON: Final = "What was embedded is kept: run the same command again to go on."
 
 T = TypeVar("T")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -69,8 +74,8 @@ def index(
         told = _run(_estimate(settings, _place(source)))
         typer.echo(json.dumps(asdict(told), indent=2) if as_json else _estimate_as_text(told))
         return
-    with _resumable():
-        report_of_run = _run(_index(settings, _place(source), full=full, force=force, quiet=as_json))
+    with _resumable(as_json=as_json):
+        report_of_run = asyncio.run(_index(settings, _place(source), full=full, force=force, quiet=as_json))
     if as_json:
         typer.echo(json.dumps(asdict(report_of_run), indent=2))
     else:
@@ -169,6 +174,7 @@ async def _index(settings: Settings, place: str, *, full: bool, force: bool, qui
     from chatbot_api.bootstrap import open_indexing
     from qdrant_indexer.indexing import Origin
     from qdrant_indexer.indexing import index as run_index
+    from qdrant_indexer.pace import Ledger
     from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
@@ -176,6 +182,7 @@ async def _index(settings: Settings, place: str, *, full: bool, force: bool, qui
         _progress(quiet=quiet) as on_progress,
         open_source(place, settings.data_dir / FETCHED, _as_fetching(on_progress)) as source,
         VectorCache(settings.data_dir / VECTORS) as cache,
+        Ledger(settings.data_dir / QUOTAS) as ledger,
     ):
         async with open_indexing(settings) as services:
             return await run_index(
@@ -190,6 +197,7 @@ async def _index(settings: Settings, place: str, *, full: bool, force: bool, qui
                 embedder=services.embedder,
                 vector_index=services.vector_index,
                 cache=cache,
+                pace=_pace(settings, services.embedder, ledger),
                 full=full,
                 force=force,
                 on_progress=on_progress,
@@ -199,16 +207,29 @@ async def _index(settings: Settings, place: str, *, full: bool, force: bool, qui
 async def _estimate(settings: Settings, place: str) -> Estimate:
     from chatbot_api.bootstrap import open_indexing
     from qdrant_indexer.indexing import estimate
+    from qdrant_indexer.pace import Ledger
     from qdrant_indexer.sources.choose import open_source
     from qdrant_indexer.vector_cache import VectorCache
 
-    made = settings.data_dir / VECTORS
     with (
         open_source(place, settings.data_dir / FETCHED) as source,
-        VectorCache(made if made.exists() else Path(":memory:")) as cache,
+        VectorCache(_if_there(settings.data_dir / VECTORS)) as cache,
+        Ledger(_if_there(settings.data_dir / QUOTAS)) as ledger,
     ):
         async with open_indexing(settings) as services:
-            return estimate(source.pages(), embedder=services.embedder, cache=cache)
+            pace = _pace(settings, services.embedder, ledger)
+            return estimate(source.pages(), embedder=services.embedder, cache=cache, pace=pace)
+
+
+def _pace(settings: Settings, embedder: Embedder, ledger: Ledger) -> Pace:
+    from qdrant_indexer.pace import Pace
+
+    return Pace(embedder.quota, ledger, share=1 - settings.embed_share_for_questions)
+
+
+def _if_there(file: Path) -> Path:
+    """What only looks makes no files."""
+    return file if file.exists() else Path(":memory:")
 
 
 def _as_fetching(on_progress: Callable[[Progress], None]) -> Callable[[int, int], None]:
@@ -264,12 +285,15 @@ def _settings() -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
+    with _told():
         return asyncio.run(work)
-    except EmbedderDenied as exc:
-        _fail(str(exc), FAILED)
-    except EmbedderUnavailable as exc:
-        _fail(f"{exc}\nWhat was embedded is kept: run the same command again to go on.", RESUMABLE)
+
+
+@contextmanager
+def _told() -> Generator[None, None, None]:
+    """Errors as sentences."""
+    try:
+        yield
     except AskbookError as exc:
         _fail(str(exc), FAILED)
     except OSError as exc:
@@ -277,11 +301,31 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def _resumable() -> Generator[None, None, None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        _fail("Stopped. What was embedded is kept: run the same command again to go on.", RESUMABLE)
+def _resumable(*, as_json: bool) -> Generator[None, None, None]:
+    """As `_told`, for work that the same command continues."""
+    with _told():
+        try:
+            yield
+        except EmbedderDenied:
+            raise
+        except DayUsedUp as exc:
+            stopped = {
+                "stopped": exc.code,
+                "embedded": exc.embedded,
+                "remaining": exc.remaining,
+                "until": exc.until.isoformat(),
+            }
+            _stop(str(exc), stopped if as_json else None)
+        except EmbedderUnavailable as exc:
+            _stop(f"{exc}\n{_GO_ON}", {"stopped": exc.code} if as_json else None)
+        except KeyboardInterrupt:
+            _stop(f"Stopped. {_GO_ON}", {"stopped": "interrupted"} if as_json else None)
+
+
+def _stop(sentence: str, as_json: dict[str, Any] | None) -> NoReturn:
+    if as_json is not None:
+        typer.echo(json.dumps(as_json, indent=2))
+    _fail(sentence, RESUMABLE)
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
@@ -309,17 +353,22 @@ def _progress(*, quiet: bool) -> Generator[Callable[[Progress], None], None, Non
         yield lambda _: None
     elif sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
         with Bars(*columns, console=Console(stderr=True)) as bars:
             tasks: dict[str, Any] = {}
 
             def move(progress: Progress) -> None:
                 if progress.step not in tasks:
-                    tasks[progress.step] = bars.add_task(progress.step, total=progress.total)
-                bars.update(tasks[progress.step], completed=progress.done, total=progress.total)
+                    tasks[progress.step] = bars.add_task(progress.step, total=progress.total, left="")
+                bars.update(tasks[progress.step], completed=progress.done, left=_left(progress))
 
             yield move
     else:
@@ -329,13 +378,32 @@ def _progress(*, quiet: bool) -> Generator[Callable[[Progress], None], None, Non
             if progress.step not in seen:
                 seen.add(progress.step)
                 typer.echo(f"{progress.step} {progress.total or ''}".rstrip(), err=True)
+            if progress.waiting:
+                typer.echo(f"{progress.step} {progress.done} of {progress.total}: {_left(progress)}", err=True)
 
         yield say
+
+
+def _left(progress: Progress) -> str:
+    """How long it will still take, and why it stands still."""
+    if progress.seconds_left is None or progress.done == progress.total:
+        return ""
+    left = f"{_duration(progress.seconds_left)} left"
+    return f"{left}, waiting {progress.waiting:.0f} s for the quota" if progress.waiting else left
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 5 else f"{minutes}:{rest:02} min"
 
 
 def _tell_report(report: Report) -> None:
     for skip in report.bad:
         typer.echo(f"skipped {skip.source}: {skip.reason}", err=True)
+    for source in report.by_words:
+        typer.echo(f"by words alone {source}: the model refused the text of a passage", err=True)
     left_out = len(report.skipped) - len(report.bad)
     notes = [f"{len(report.bad)} skipped"] if report.bad else []
     notes += [f"{left_out} left out by their authors"] if left_out else []
@@ -353,7 +421,8 @@ def _estimate_as_text(told: Estimate) -> str:
     ]
     if told.minutes or told.dollars:
         days = f", spread over {told.days} days" if told.days > 1 else ""
-        lines.append(f"about ${told.dollars:.2f}, {told.minutes:g} minutes at the configured quota{days}")
+        limits = "the free plan's limits, if that is yours" if told.presumed else "your plan's limits"
+        lines.append(f"about ${told.dollars:.2f}, {told.minutes:g} minutes at {limits}{days}")
     elif told.to_embed:
         lines.append("costs nothing: the model runs on this machine")
     return "\n".join(lines)

@@ -29,6 +29,31 @@ class Settings(BaseSettings):
         "docs", pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Name of the index on the Qdrant server."
     )
 
+    qdrant_grpc_port: int | None = Field(
+        None, ge=1, le=65535, description="Port of the Qdrant server's gRPC interface. Without it, REST is spoken."
+    )
+    qdrant_timeout_seconds: float = Field(
+        10.0, gt=0, le=120, description="How long a reader's search may take on the Qdrant server, retries included."
+    )
+    qdrant_quantization: Literal["none", "int8", "binary"] = Field(
+        "none", description="How a new index keeps its vectors in the Qdrant server's memory."
+    )
+    qdrant_oversampling: float = Field(
+        2.0,
+        ge=1,
+        le=10,
+        description="How many times more candidates a quantized search fetches, to rank them by their full vectors.",
+    )
+    qdrant_shards: int | None = Field(
+        None, ge=1, le=1000, description="Shards of a new index. Without it, the Qdrant server's own number."
+    )
+    qdrant_replicas: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="Copies of each shard of a new index. Without it, the Qdrant server's own number.",
+    )
+
     data_dir: Path = Field(
         Path("data"), description="Folder of everything that is kept: the index and the vector cache."
     )
@@ -41,33 +66,66 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `askbook serve` listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that `askbook serve` listens on.")
 
-    embedder: Literal["auto", "local", "gemini"] = Field(
-        "auto", description="Which model makes vectors. `auto`: Gemini where there is a key, else the local one."
+    embedder: Literal["auto", "local", "gemini", "openai"] = Field(
+        "auto",
+        description="Which model makes vectors. `auto`: Gemini where there is a key, else the OpenAI-compatible server "
+        "where its model is set, else the local one.",
     )
-    answers: Literal["auto", "extractive", "gemini"] = Field(
-        "auto", description="Who writes answers. `auto`: Gemini where there is a key, else quoted passages."
+    answers: Literal["auto", "extractive", "gemini", "openai"] = Field(
+        "auto",
+        description="Who writes answers. `auto`: Gemini where there is a key, else the OpenAI-compatible server where "
+        "its model is set, else quoted passages.",
     )
     gemini_embedding_model: str = Field("gemini-embedding-001", min_length=1, description="Gemini model for vectors.")
     gemini_embedding_dimensions: int = Field(768, ge=128, le=3072, description="Length of Gemini's vectors.")
     gemini_answer_model: str = Field("gemini-3.5-flash-lite", min_length=1, description="Gemini model for answers.")
     gemini_base_url: str | None = Field(None, description="Another address of the Gemini API, such as a proxy's.")
     gemini_api_version: str = Field("v1beta", min_length=1, description="Version of the Gemini API.")
-    gemini_embed_texts_per_minute: int = Field(
-        100,
-        ge=0,
-        description="Texts that may be embedded in a minute, for `--estimate`; 0 means any number. Free: 100.",
+    gemini_answer_fallback_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("gemini-3.1-flash-lite",),
+        description="Models that answer, in this order, while the one before is not there; separated by commas.",
     )
-    gemini_embed_tokens_per_minute: int = Field(
-        30_000, ge=0, description="Tokens that may be embedded in a minute, for `--estimate`; 0 means any number."
+    gemini_embed_texts_per_minute: int | None = Field(
+        None, ge=0, description="Texts your plan lets you embed in a minute; 0: any number. Unset: learnt on the way."
     )
-    gemini_embed_texts_per_day: int = Field(
-        1_000, ge=0, description="Texts that may be embedded in a day, for `--estimate`; 0 means any number."
+    gemini_embed_tokens_per_minute: int | None = Field(
+        None, ge=0, description="Tokens your plan lets you embed in a minute; 0: any number. Unset: learnt on the way."
+    )
+    gemini_embed_texts_per_day: int | None = Field(
+        None, ge=0, description="Texts your plan lets you embed in a day; 0: any number. Unset: learnt on the way."
     )
     gemini_embed_dollars_per_million_tokens: float = Field(
         0.15, ge=0, description="What a million embedded tokens cost, for `--estimate`."
     )
+    openai_base_url: str | None = Field(
+        None, description="Address of an OpenAI-compatible server, with its `/v1`: Ollama, vLLM, LM Studio, a cloud's."
+    )
+    openai_api_key: SecretStr | None = Field(None, description="Key of the OpenAI-compatible server, if it wants one.")
+    openai_embedding_model: str | None = Field(None, description="Its model for vectors.")
+    openai_embedding_dimensions: int | None = Field(
+        None, ge=8, le=16_384, description="Length of that model's vectors; needed with it."
+    )
+    openai_question_prefix: str = Field("", description="Words that model wants before a question.")
+    openai_passage_prefix: str = Field("", description="Words that model wants before a passage.")
+    openai_answer_model: str | None = Field(None, description="Its model for answers.")
+    openai_answer_fallback_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models that answer, in this order, while the one before is not there; separated by commas."
+    )
+    answer_dollars_per_million_input_tokens: float | None = Field(
+        None, ge=0, description="What a million tokens of a prompt cost, for the log. Unset: costs are not counted."
+    )
+    answer_dollars_per_million_output_tokens: float | None = Field(
+        None, ge=0, description="What a million tokens of an answer cost, for the log. Unset: costs are not counted."
+    )
+    embed_share_for_questions: float = Field(
+        0.1, ge=0, le=0.9, description="The part of an embedding quota that indexing leaves to readers' questions."
+    )
+    question_cache_size: int = Field(1_000, ge=0, le=100_000, description="How many questions' vectors are remembered.")
     embed_timeout_seconds: float = Field(
         5.0, gt=0, le=60, description="How long a reader's question may take to embed before words alone are searched."
+    )
+    first_word_timeout_seconds: float = Field(
+        30.0, gt=0, le=120, description="How long a reader may wait for an answer's first word before it is quoted."
     )
     answer_timeout_seconds: float = Field(90.0, gt=0, le=600, description="How long a model may write one answer.")
     local_model_threads: int = Field(2, ge=1, le=64, description="Threads of the local embedding model.")
@@ -80,7 +138,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Log lines for people or for machines.")
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "gemini_answer_fallback_models", "openai_answer_fallback_models", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -97,6 +155,13 @@ class Settings(BaseSettings):
                 )
         return value
 
+    @field_validator("openai_base_url", "gemini_base_url")
+    @classmethod
+    def _servers_have_addresses(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it must begin with http:// or https://")
+        return value
+
     @field_validator("site_url")
     @classmethod
     def _site_is_an_address(cls, value: str) -> str:
@@ -104,7 +169,26 @@ class Settings(BaseSettings):
             raise ValueError("SITE_URL must begin with http:// or https://")
         return value.rstrip("/")
 
-    @field_validator("gemini_api_key", "qdrant_api_key", "qdrant_host", "gemini_base_url", mode="before")
+    @field_validator(
+        "gemini_api_key",
+        "gemini_base_url",
+        "gemini_embed_texts_per_minute",
+        "gemini_embed_tokens_per_minute",
+        "gemini_embed_texts_per_day",
+        "openai_base_url",
+        "openai_api_key",
+        "openai_embedding_model",
+        "openai_embedding_dimensions",
+        "openai_answer_model",
+        "answer_dollars_per_million_input_tokens",
+        "answer_dollars_per_million_output_tokens",
+        "qdrant_host",
+        "qdrant_api_key",
+        "qdrant_grpc_port",
+        "qdrant_shards",
+        "qdrant_replicas",
+        mode="before",
+    )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -115,6 +199,16 @@ class Settings(BaseSettings):
             for name in ("embedder", "answers"):
                 if getattr(self, name) == "gemini":
                     raise ValueError(f"{name.upper()}=gemini needs GEMINI_API_KEY")
+        if self.openai_base_url is None:
+            for name in ("openai_api_key", "openai_embedding_model", "openai_answer_model"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name.upper()} needs OPENAI_BASE_URL, the address of the server")
+        if self.embedder == "openai" and self.openai_embedding_model is None:
+            raise ValueError("EMBEDDER=openai needs OPENAI_EMBEDDING_MODEL")
+        if self.answers == "openai" and self.openai_answer_model is None:
+            raise ValueError("ANSWERS=openai needs OPENAI_ANSWER_MODEL")
+        if self.openai_embedding_model is not None and self.openai_embedding_dimensions is None:
+            raise ValueError("OPENAI_EMBEDDING_MODEL needs OPENAI_EMBEDDING_DIMENSIONS, the length of its vectors")
         if self.qdrant_api_key is not None and self.qdrant_host is None:
             raise ValueError(
                 "QDRANT_API_KEY is set, but QDRANT_HOST is not: set both, or neither for the embedded engine"
@@ -122,9 +216,17 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def embeds_with_gemini(self) -> bool:
-        return self.embedder == "gemini" or (self.embedder == "auto" and self.gemini_api_key is not None)
+    def embeds_with(self) -> Literal["local", "gemini", "openai"]:
+        if self.embedder != "auto":
+            return self.embedder
+        if self.gemini_api_key is not None:
+            return "gemini"
+        return "local" if self.openai_embedding_model is None else "openai"
 
     @property
-    def answers_with_gemini(self) -> bool:
-        return self.answers == "gemini" or (self.answers == "auto" and self.gemini_api_key is not None)
+    def answers_with(self) -> Literal["extractive", "gemini", "openai"]:
+        if self.answers != "auto":
+            return self.answers
+        if self.gemini_api_key is not None:
+            return "gemini"
+        return "extractive" if self.openai_answer_model is None else "openai"

@@ -17,21 +17,45 @@
     ├── ModelPackageError         the local model's file is missing or not the expected one
     └── UpstreamError             a service outside failed
         ├── EmbedderUnavailable
-        │   └── EmbedderDenied    key missing, rejected or not allowed
+        │   ├── EmbedderDenied    key missing, rejected or not allowed
+        │   ├── EmbedderLimited   a quota is used up
+        │   │   └── DayUsedUp     until tomorrow
+        │   └── TextRefused       the service works, but not on one of these texts
         ├── SearchUnavailable
         └── ModelError
-            ├── ModelUnavailable  down, slow, retired, unreachable
-            ├── ModelRateLimited  quota
+            ├── ModelUnavailable  down, slow, unreachable
+            │   └── ModelGone     retired, or never there
+            ├── ModelRateLimited  a quota is used up
             ├── ModelDenied       key missing, rejected or not allowed
             ├── ModelRefused      blocked by the model's own rules
             └── AnswerCutShort    the stream ended before the answer did
+                ├── AnswerTooLong    at the longest output that is allowed
+                └── AnswerWithheld   by the model's own rules
 
-`str(error)` is for the log and the terminal. `public` is for a reader: it names no vendor, key, path or address.
+`str(error)` is for the log and the terminal: in our words, without what a service said beyond codes and names.
+`public` is for a reader: it names no vendor, key, path or address.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """What a service tells of a quota that is used up. 0 stands for a limit that it did not name."""
+
+    retry_after: float = 0.0
+    """Seconds; 0 where it did not say."""
+    per_day: bool = False
+    """Whether it is a daily quota: then `retry_after` says nothing about when it is refilled."""
+    texts_per_minute: int = 0
+    tokens_per_minute: int = 0
+    texts_per_day: int = 0
+    free_plan: bool = False
+    """Whether it said that these are the limits of its free plan."""
 
 
 class AskbookError(Exception):
@@ -123,6 +147,35 @@ class EmbedderDenied(EmbedderUnavailable):
     retryable = False
 
 
+class EmbedderLimited(EmbedderUnavailable):
+    code = "embedder_limited"
+
+    def __init__(self, text: str, quota: UsedUp | None = None) -> None:
+        super().__init__(text)
+        self.quota = quota or UsedUp()
+
+
+class DayUsedUp(EmbedderLimited):
+    code = "day_used_up"
+
+    def __init__(self, limit: int, until: datetime, *, embedded: int = 0, remaining: int = 0) -> None:
+        """`limit`: texts a day, 0 where it is not known; `until`: when the next day begins, UTC."""
+        of = f" of {limit:,} texts" if limit else ""
+        super().__init__(
+            f"today's embedding quota{of} is used up, but for what is kept for readers' questions: {embedded:,} texts "
+            f"were embedded, {remaining:,} remain. Run the same command again after {until:%Y-%m-%d %H:%M} UTC"
+        )
+        self.limit = limit
+        self.until = until
+        self.embedded = embedded
+        self.remaining = remaining
+
+
+class TextRefused(EmbedderUnavailable):
+    code = "text_refused"
+    retryable = False
+
+
 class SearchUnavailable(UpstreamError):
     code = "search_unavailable"
     public = "The book cannot be searched at the moment. Please try again shortly."
@@ -138,9 +191,18 @@ class ModelUnavailable(ModelError):
     public = "The model is not reachable, so these are the book's own words."
 
 
+class ModelGone(ModelUnavailable):
+    code = "model_gone"
+    retryable = False
+
+
 class ModelRateLimited(ModelError):
     code = "model_rate_limited"
     public = "Many readers are asking at once, so these are the book's own words."
+
+    def __init__(self, text: str, quota: UsedUp | None = None) -> None:
+        super().__init__(text)
+        self.quota = quota or UsedUp()
 
 
 class ModelDenied(ModelError):
@@ -158,3 +220,15 @@ class ModelRefused(ModelError):
 class AnswerCutShort(ModelError):
     code = "answer_cut_short"
     public = "The answer broke off before its end. Please ask again."
+
+
+class AnswerTooLong(AnswerCutShort):
+    code = "answer_too_long"
+    public = "The answer ends here, at the longest that is allowed."
+    retryable = False
+
+
+class AnswerWithheld(AnswerCutShort):
+    code = "answer_withheld"
+    public = "The model stopped here by its own rules."
+    retryable = False

@@ -5,6 +5,7 @@ uvicorn --factory chatbot_api.main:create_app
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -31,7 +32,10 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with opener(chosen) as services:
             app.state.services = services
+            warming = asyncio.create_task(services.rag.warm_up())
             yield
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
 
     app = FastAPI(
         title="Askbook",

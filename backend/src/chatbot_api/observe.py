@@ -62,7 +62,8 @@ def set_up_logging(level: str, style: Literal["text", "json"]) -> None:
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             # What libraries say about their own requests can hold addresses and keys.
             "loggers": {
-                name: {"level": "WARNING"} for name in ("httpx", "httpx2", "httpcore", "google_genai", "google")
+                name: {"level": "WARNING"}
+                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "google_genai", "google")
             },
         }
     )

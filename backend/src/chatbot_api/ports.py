@@ -15,8 +15,10 @@ from chatbot_api.models.domain import (
     Passage,
     Prompt,
     Quota,
+    Remark,
     SearchQuery,
     TitledText,
+    Usage,
     Vector,
 )
 
@@ -43,11 +45,19 @@ class Embedder(Protocol):
         ...
 
     async def embed_question(self, text: str) -> Vector:
-        """Raises `EmbedderUnavailable`."""
+        """Raises `EmbedderUnavailable`: `EmbedderLimited` where a quota is used up, `EmbedderDenied` where trying
+        again is of no use."""
         ...
 
     async def embed_passages(self, texts: Sequence[TitledText]) -> list[Vector]:
-        """One vector a text, in their order; an empty list for none. Raises `EmbedderUnavailable`."""
+        """One vector a text, in their order; an empty list for none. Raises as `embed_question` does, and
+        `TextRefused` where it may be one of the texts that stands in the way. Asks once: trying again is for others.
+        """
+        ...
+
+    async def check(self) -> Sequence[Remark]:
+        """Whether it would work now, without spending any quota; loads and connects on the way. Raises as
+        `embed_question` does."""
         ...
 
     async def close(self) -> None:
@@ -61,12 +71,18 @@ class Generator(Protocol):
     @property
     def model(self) -> str: ...
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
-        """Pieces of the answer, none of them empty. Closing the stream stops the model.
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
+        """Pieces of the answer, none of them empty, and at the end its `Usage` where the model tells it. Closing the
+        stream stops the model.
 
         Raises a `ModelError`: before the first piece where nothing was written, `AnswerCutShort` after it. Ending
         without an error means that the model said it was done.
         """
+        ...
+
+    async def check(self) -> Sequence[Remark]:
+        """Whether it would write now, without spending any quota; loads and connects on the way. Raises a
+        `ModelError`."""
         ...
 
     async def close(self) -> None:
@@ -97,6 +113,10 @@ class VectorStore(Protocol):
         """The passages of a page in their order; empty for a page that is not there."""
         ...
 
+    async def check(self) -> Sequence[Remark]:
+        """What is known of the engine, whether or not anything is indexed. Raises `SearchUnavailable`."""
+        ...
+
     async def close(self) -> None:
         """Closing twice is allowed."""
         ...
@@ -107,7 +127,7 @@ class GenerationWriter(Protocol):
 
     async def put(self, entries: Sequence[Entry]) -> None:
         """All of the entries or, with `BadEntry`, none of them: ids are UUIDs, vectors finite and of the manifest's
-        dimensions, given exactly where the manifest has vectors."""
+        dimensions. An entry without a vector is found by its words; in a generation without vectors none has one."""
         ...
 
     async def check(self, samples: Sequence[Entry]) -> None:

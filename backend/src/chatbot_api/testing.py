@@ -20,9 +20,11 @@ from chatbot_api.models.domain import (
     Passage,
     Prompt,
     Quota,
+    Remark,
     Scope,
     SearchQuery,
     TitledText,
+    Usage,
     Vector,
 )
 from chatbot_api.models.paths import ancestors
@@ -30,7 +32,7 @@ from chatbot_api.services.payload import check_entries
 
 
 class HashEmbedder:
-    """Texts that share words get vectors that are near. `down` makes it fail, `asked` counts texts."""
+    """Texts that share words get vectors that are near. `error` makes it fail, `asked` counts texts."""
 
     batch_size = 16
 
@@ -38,7 +40,7 @@ class HashEmbedder:
         self.quota = quota
         self.model = model
         self.dimensions = dimensions
-        self.down = False
+        self.error: EmbedderUnavailable | None = None
         self.asked: list[str] = []
 
     async def embed_question(self, text: str) -> Vector:
@@ -47,12 +49,17 @@ class HashEmbedder:
     async def embed_passages(self, texts: Sequence[TitledText]) -> list[Vector]:
         return [self._embed(f"{text.title}\n{text.text}") for text in texts]
 
+    async def check(self) -> Sequence[Remark]:
+        if self.error is not None:
+            raise self.error
+        return [Remark(self.model)]
+
     async def close(self) -> None:
         """Holds nothing."""
 
     def _embed(self, text: str) -> Vector:
-        if self.down:
-            raise EmbedderUnavailable("the fake embedder is down")
+        if self.error is not None:
+            raise self.error
         self.asked.append(text)
         vector = [0.0] * self.dimensions
         for word in words(text) or [text]:
@@ -65,11 +72,15 @@ class HashEmbedder:
 class ScriptedGenerator:
     """Says its pieces, then raises `error` where there is one. `gate` holds it before the piece of that index."""
 
-    model = "scripted"
-
     def __init__(
-        self, pieces: Sequence[str] = (), *, error: AskbookError | None = None, gate: int | None = None
+        self,
+        pieces: Sequence[str | Usage] = (),
+        *,
+        error: AskbookError | None = None,
+        gate: int | None = None,
+        model: str = "scripted",
     ) -> None:
+        self.model = model
         self.pieces = list(pieces)
         self.error = error
         self.prompts: list[Prompt] = []
@@ -79,7 +90,7 @@ class ScriptedGenerator:
         """Set when a stream is over, to its end or not."""
         self._gate = gate
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
         self.prompts.append(prompt)
         try:
             for index, piece in enumerate(self.pieces):
@@ -91,6 +102,11 @@ class ScriptedGenerator:
                 raise self.error
         finally:
             self.stopped.set()
+
+    async def check(self) -> Sequence[Remark]:
+        if self.error is not None:
+            raise self.error
+        return [Remark(self.model)]
 
     async def close(self) -> None:
         """Holds nothing."""
@@ -132,6 +148,9 @@ class MemoryIndex:
     async def passages(self, page: PageSummary) -> Sequence[Passage]:
         of_page = [entry.passage for entry in self._current()[1] if entry.passage.its_page() == page]
         return sorted(of_page, key=lambda passage: passage.ordinal)
+
+    async def check(self) -> Sequence[Remark]:
+        return [Remark("in memory")]
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[None, None]:

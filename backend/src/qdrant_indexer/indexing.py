@@ -23,6 +23,8 @@ from chatbot_api.errors import IndexCorrupt, SourceError, TooManyDropped
 from chatbot_api.models.domain import BY_WORDS, Entry, Manifest, Page, Passage, Quota, TitledText
 from chatbot_api.ports import Embedder, VectorIndex
 from qdrant_indexer.chunking import estimate_tokens, passages_of
+from qdrant_indexer.embedding import BulkEmbedding
+from qdrant_indexer.pace import Pace
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.vector_cache import VectorCache, cache_key
 
@@ -40,6 +42,10 @@ class Progress:
     done: int
     total: int | None
     """None where the end is not known yet."""
+    seconds_left: float | None = None
+    """Until the step is done, where that can be told."""
+    waiting: float = 0.0
+    """Seconds for which it waits now, for a quota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,9 @@ class Report:
     kept: int
     embedded: int
     """Vectors that were made in this run; the others came from the cache."""
+    by_words: tuple[str, ...]
+    """Sources of passages whose texts the model refused: their words alone are searched. Empty where nothing was
+    published."""
     skipped: tuple[Skipped, ...]
     generation: str
     published: bool
@@ -100,9 +109,11 @@ class Estimate:
     calls: int
     dollars: float
     minutes: float
-    """At the configured quota; 0 where there is none."""
+    """At the service's limits, as far as they are known; 0 where there are none."""
     days: int
-    """On how many days texts are embedded, where the quota has a daily limit; else 0."""
+    """On how many days texts are embedded, where there is a daily limit; else 0."""
+    presumed: bool
+    """Whether these limits are those of the free plan, since nobody has said which hold."""
 
 
 async def index(
@@ -112,6 +123,7 @@ async def index(
     embedder: Embedder,
     vector_index: VectorIndex,
     cache: VectorCache,
+    pace: Pace,
     full: bool = False,
     force: bool = False,
     on_progress: Callable[[Progress], None] = lambda _: None,
@@ -120,8 +132,8 @@ async def index(
     builds a generation even where nothing changed.
 
     Raises `SourceError` where there is no page at all, `IndexBusy` where another run is under way, `TooManyDropped`
-    where more than 30 % of the pages of the same source would go and `force` is not set, and `EmbedderUnavailable`
-    where vectors could not be made: what was made until then is kept.
+    where more than 30 % of the pages of the same source would go and `force` is not set, and as `BulkEmbedding.run`
+    does where vectors could not be made.
     """
     async with vector_index.writing():
         current = await _unless_damaged(vector_index.current(), None, ignore_damage=full)
@@ -146,31 +158,33 @@ async def index(
             changes = plan(stored, spool.placed)
             if not force and current is not None and current.source == origin.source:
                 _refuse_many_dropped(stored, spool.placed)
-            published, embedded = False, 0
-            if full or current is None or not _same(current, manifest):
-                embedded = await _publish(spool, manifest, current, embedder, vector_index, cache, on_progress)
-                published = True
+            build = _Build(spool, manifest, embedder, vector_index, cache, pace, on_progress)
+            published = full or current is None or not _same(current, manifest)
+            if full:
+                cache.forget_refusals()
+            if published:
+                await build.publish(first=current is None)
     return Report(
         pages=page_count,
         passages=manifest.passages,
         written=len(changes.written),
         dropped=len(changes.dropped),
         kept=len(changes.kept),
-        embedded=embedded,
+        embedded=build.embedded,
+        by_words=tuple(build.by_words),
         skipped=tuple(skipped),
         generation=manifest.generation if published or current is None else current.generation,
         published=published,
     )
 
 
-def estimate(pages: Iterable[Page | Skipped], *, embedder: Embedder, cache: VectorCache) -> Estimate:
+def estimate(pages: Iterable[Page | Skipped], *, embedder: Embedder, cache: VectorCache, pace: Pace) -> Estimate:
     """Reads the pages and looks into the vector cache; embeds and writes nothing."""
     with Spool() as spool:
         count, _ = _read(pages, spool, lambda _: None)
         texts = [text for _, text in _uncached(spool, embedder, cache)]
         tokens = sum(estimate_tokens(f"{text.title} {text.text}") for text in texts)
         quota = embedder.quota or Quota(0, 0, 0, 0.0)
-        by_minute = (_ratio(len(texts), quota.texts_per_minute), _ratio(tokens, quota.tokens_per_minute))
         return Estimate(
             pages=count,
             passages=len(spool.placed),
@@ -178,8 +192,9 @@ def estimate(pages: Iterable[Page | Skipped], *, embedder: Embedder, cache: Vect
             tokens=tokens,
             calls=math.ceil(len(texts) / embedder.batch_size),
             dollars=round(tokens / 1_000_000 * quota.dollars_per_million_tokens, 4),
-            minutes=round(max(by_minute), 1),
-            days=math.ceil(_ratio(len(texts), quota.texts_per_day)),
+            minutes=round(pace.seconds(len(texts), tokens) / 60, 1),
+            days=math.ceil(pace.days(len(texts))),
+            presumed=quota.presumed,
         )
 
 
@@ -281,6 +296,7 @@ def _unchanged(current: Manifest) -> Report:
         dropped=0,
         kept=current.passages,
         embedded=0,
+        by_words=(),
         skipped=(),
         generation=current.generation,
         published=False,
@@ -298,44 +314,70 @@ def _refuse_many_dropped(stored: Mapping[str, str], wanted: Mapping[str, str]) -
         )
 
 
-def _ratio(amount: int, limit: int) -> float:
-    return amount / limit if limit else 0.0
-
-
 def _same(current: Manifest, wanted: Manifest) -> bool:
     """Whether a new generation would differ in nothing but its name and time."""
     return replace(wanted, generation=current.generation, built_at=current.built_at) == current
 
 
-async def _publish(
-    spool: Spool,
-    manifest: Manifest,
-    current: Manifest | None,
-    embedder: Embedder,
-    vector_index: VectorIndex,
-    cache: VectorCache,
-    on_progress: Callable[[Progress], None],
-) -> int:
-    """Returns how many vectors had to be made."""
-    missing = sum(len(cache.missing(_keys(embedder, batch))) for batch in _batches(spool, _WRITE_BATCH))
-    if missing and current is None:
-        # A first index: words can be searched while meanings are still being worked out.
-        by_words = replace(manifest, generation=f"{manifest.generation}{BY_WORDS}", has_vectors=False)
-        await _write(spool, by_words, embedder, vector_index, cache, lambda _: None)
-    await _embed(spool, missing, embedder, cache, on_progress)
-    await _write(spool, manifest, embedder, vector_index, cache, on_progress)
-    return missing
+class _Build:
+    """A new generation on its way from the spool to its readers."""
 
+    def __init__(
+        self,
+        spool: Spool,
+        manifest: Manifest,
+        embedder: Embedder,
+        vector_index: VectorIndex,
+        cache: VectorCache,
+        pace: Pace,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.embedded = 0
+        """Vectors that were made."""
+        self.by_words: dict[str, None] = {}
+        """Sources of passages without one, each once."""
+        self._spool = spool
+        self._manifest = manifest
+        self._embedder = embedder
+        self._vector_index = vector_index
+        self._cache = cache
+        self._pace = pace
+        self._on_progress = on_progress
 
-async def _embed(
-    spool: Spool, missing: int, embedder: Embedder, cache: VectorCache, on_progress: Callable[[Progress], None]
-) -> None:
-    done = 0
-    for batch in _batches(_uncached(spool, embedder, cache), embedder.batch_size):
-        vectors = await embedder.embed_passages([text for _, text in batch])
-        cache.put({key: vector for (key, _), vector in zip(batch, vectors, strict=True)})
-        done += len(batch)
-        on_progress(Progress("embedding", done, missing))
+    async def publish(self, *, first: bool) -> None:
+        missing = sum(1 for _ in _uncached(self._spool, self._embedder, self._cache))
+        if missing and first:
+            # Words can be searched while meanings are still being worked out.
+            name = f"{self._manifest.generation}{BY_WORDS}"
+            await self._write(replace(self._manifest, generation=name, has_vectors=False), lambda _: None)
+        if missing:
+            await self._embed(missing)
+        await self._write(self._manifest, self._on_progress)
+
+    async def _embed(self, missing: int) -> None:
+        def tell(done: int, seconds_left: float, waiting: float) -> None:
+            self._on_progress(Progress("embedding", done, missing, seconds_left, waiting))
+
+        embedding = BulkEmbedding(self._embedder, self._cache, self._pace, tell)
+        await embedding.run(_uncached(self._spool, self._embedder, self._cache), missing)
+        self.embedded = embedding.made
+
+    async def _write(self, manifest: Manifest, on_progress: Callable[[Progress], None]) -> None:
+        done = 0
+        samples: list[Entry] = []
+        async with self._vector_index.generation(manifest) as generation:
+            for batch in _batches(self._spool, _WRITE_BATCH):
+                keys = _keys(self._embedder, batch)
+                vectors = self._cache.get(keys) if manifest.has_vectors else dict.fromkeys(keys)
+                entries = [Entry(p, vectors[key]) for key, p in zip(keys, batch, strict=True)]
+                await generation.put(entries)
+                if manifest.has_vectors:
+                    self.by_words |= {entry.passage.source: None for entry in entries if entry.vector is None}
+                samples += entries[:1] if len(samples) < _SAMPLES else []
+                done += len(batch)
+                on_progress(Progress("writing", done, manifest.passages))
+            await generation.check(samples)
+            await generation.publish()
 
 
 def _uncached(spool: Spool, embedder: Embedder, cache: VectorCache) -> Iterator[tuple[bytes, TitledText]]:
@@ -346,29 +388,6 @@ def _uncached(spool: Spool, embedder: Embedder, cache: VectorCache) -> Iterator[
         missing = cache.missing(keys) - seen
         seen |= missing
         yield from ((key, _text_of(p)) for key, p in dict(zip(keys, batch, strict=True)).items() if key in missing)
-
-
-async def _write(
-    spool: Spool,
-    manifest: Manifest,
-    embedder: Embedder,
-    vector_index: VectorIndex,
-    cache: VectorCache,
-    on_progress: Callable[[Progress], None],
-) -> None:
-    done = 0
-    samples: list[Entry] = []
-    async with vector_index.generation(manifest) as generation:
-        for batch in _batches(spool, _WRITE_BATCH):
-            keys = _keys(embedder, batch)
-            vectors = cache.get(keys) if manifest.has_vectors else {}
-            entries = [Entry(p, vectors.get(key)) for key, p in zip(keys, batch, strict=True)]
-            await generation.put(entries)
-            samples += entries[:1] if len(samples) < _SAMPLES else []
-            done += len(batch)
-            on_progress(Progress("writing", done, manifest.passages))
-        await generation.check(samples)
-        await generation.publish()
 
 
 def _text_of(passage: Passage) -> TitledText:

@@ -13,16 +13,17 @@ from chatbot_api.errors import IndexCorrupt, NoRoom
 
 
 class KeptFile:
-    """One table in a file of its own. Raises `NoRoom` where the disk is full, `IndexCorrupt` on a damaged file."""
+    """Some tables in a file of their own. Raises `NoRoom` where the disk is full, `IndexCorrupt` on a damaged file."""
 
-    def __init__(self, file: Path, table: str) -> None:
+    def __init__(self, file: Path, *tables: str) -> None:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         with ExitStack() as failing, self._our_errors():
             failing.callback(self._db.close)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
+            for table in tables:
+                self._db.execute(f"CREATE TABLE IF NOT EXISTS {table}")
             failing.pop_all()
 
     def __enter__(self) -> Self:

@@ -17,15 +17,15 @@ class VectorCache(KeptFile):
     def __init__(self, file: Path) -> None:
         super().__init__(file, "vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
 
-    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vector]:
-        """The vectors that are there, by key."""
-        found: dict[bytes, Vector] = {}
+    def get(self, keys: Sequence[bytes]) -> dict[bytes, Vector | None]:
+        """The vectors that are there, by key; None for a text that the model refused."""
+        found: dict[bytes, Vector | None] = {}
         for start in range(0, len(keys), 500):
             part = keys[start : start + 500]
             marks = ",".join("?" * len(part))
             with self._our_errors():
                 for key, blob in self._db.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part):  # noqa: S608 - marks only
-                    found[key] = array("f", blob)
+                    found[key] = array("f", blob) if blob else None
         return found
 
     def missing(self, keys: Sequence[bytes]) -> set[bytes]:
@@ -38,6 +38,15 @@ class VectorCache(KeptFile):
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 self._db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", _rows(vectors))
+
+    def refuse(self, key: bytes) -> None:
+        """Notes that the model takes this text under no circumstances."""
+        with self._our_errors():
+            self._db.execute("INSERT OR REPLACE INTO vectors VALUES (?, ?)", (key, b""))
+
+    def forget_refusals(self) -> None:
+        with self._our_errors():
+            self._db.execute("DELETE FROM vectors WHERE vector = ?", (b"",))
 
 
 def cache_key(model: str, dimensions: int, text: TitledText) -> bytes:

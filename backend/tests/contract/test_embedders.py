@@ -1,4 +1,4 @@
-"""The promises of `Embedder`, over the fake, the packaged model, and Gemini's client against its wire."""
+"""The promises of `Embedder`, over the fake, the packaged model, and the clients of services against their wires."""
 
 from __future__ import annotations
 
@@ -12,17 +12,26 @@ from chatbot_api.models.domain import TitledText
 from chatbot_api.ports import Embedder
 from chatbot_api.services.gemini_service import GeminiService
 from chatbot_api.services.local_service import LocalService
+from chatbot_api.services.openai_service import OpenAIClient, OpenAIEmbedder
 from chatbot_api.testing import HashEmbedder
 from tests.gemini_server import GeminiServer
+from tests.openai_server import OpenAIServer
 
 
-@pytest.fixture(params=["fake", "local", "gemini"])
+@pytest.fixture(params=["fake", "local", "gemini", "openai"])
 async def embedder(request: pytest.FixtureRequest) -> AsyncGenerator[Embedder, None]:
     if request.param == "gemini":
         async with GeminiServer() as server:
             service = gemini(server.url)
             yield service.embedder
             await service.close()
+        return
+    if request.param == "openai":
+        async with OpenAIServer(key=None) as compatible:
+            yield (
+                embedder := OpenAIEmbedder(OpenAIClient(compatible.url, None), "bge-m3", dimensions=1024, timeout=10)
+            )
+            await embedder.close()
         return
     opened: Embedder = HashEmbedder() if request.param == "fake" else LocalService()
     yield opened
@@ -34,7 +43,7 @@ def gemini(url: str) -> GeminiService:
         SecretStr("test-key"),
         embedding_model="gemini-embedding-001",
         embedding_dimensions=768,
-        answer_model="gemini-3.5-flash-lite",
+        answer_models=("gemini-3.5-flash-lite",),
         base_url=url,
         api_version="v1beta",
         embed_timeout=10,
@@ -73,6 +82,13 @@ async def test_a_full_batch_is_taken(embedder: Embedder) -> None:
     texts = [TitledText("", f"text {n}") for n in range(embedder.batch_size)]
 
     assert len(await embedder.embed_passages(texts)) == embedder.batch_size
+
+
+async def test_a_check_of_what_works_has_something_to_tell(embedder: Embedder) -> None:
+    remarks = await embedder.check()
+
+    assert remarks
+    assert all(remark.text for remark in remarks)
 
 
 async def test_closing_twice_is_allowed(embedder: Embedder) -> None:

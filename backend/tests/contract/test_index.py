@@ -23,6 +23,8 @@ from chatbot_api.services.edge_service import EdgeIndex, EdgeStore
 from chatbot_api.services.qdrant_service import QdrantService
 from chatbot_api.testing import HashEmbedder, MemoryIndex
 from tests.conftest import manifest, passage
+from tests.qdrant_grpc import QdrantGrpc
+from tests.qdrant_server import QdrantServer
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Pair:
     store: VectorStore
 
 
-ENGINES = ["fake", "edge", "qdrant-memory"]
+ENGINES = ["fake", "edge", "qdrant-memory", "qdrant-rest", "qdrant-grpc"]
 if os.environ.get("QDRANT_TEST_URL"):
     ENGINES.append("qdrant-server")
 
@@ -48,9 +50,18 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
         await store.close()
         await index.close()
         return
+    if request.param in {"qdrant-rest", "qdrant-grpc"}:
+        async with QdrantServer(key="") as server, QdrantGrpc(server) as port:
+            by_grpc = request.param == "qdrant-grpc"
+            client = AsyncQdrantClient(server.url, grpc_port=port, prefer_grpc=by_grpc, check_compatibility=False)
+            service = QdrantService(client, "test", tmp_path, refresh_seconds=0)
+            yield Pair(service, service)
+            await service.close()
+        return
     with warnings.catch_warnings():
-        # The client's in-memory double warns that it keeps no payload indexes; a server does.
+        # The client's in-memory double warns that it has no use for what a server takes.
         warnings.filterwarnings("ignore", message="Payload indexes have no effect", category=UserWarning)
+        warnings.filterwarnings("ignore", message="Local mode performs exact", category=UserWarning)
         location = ":memory:" if request.param == "qdrant-memory" else os.environ["QDRANT_TEST_URL"]
         service = QdrantService(AsyncQdrantClient(location), f"test-{uuid4().hex[:8]}", tmp_path, refresh_seconds=0)
         yield Pair(service, service)
@@ -143,6 +154,28 @@ async def test_without_a_vector_words_alone_are_searched(pair: Pair) -> None:
     assert [hit.passage for hit in found.lexical] == [ACTIONS]
 
 
+async def test_without_words_the_vector_alone_is_searched(pair: Pair) -> None:
+    await publish(pair.index, BOOK)
+
+    found = await pair.store.search(replace(await query("goal feedback"), text=""))
+
+    assert found.dense[0].passage == ACTIONS
+    assert found.lexical == ()
+
+
+async def test_a_passage_without_a_vector_is_found_by_its_words(pair: Pair) -> None:
+    wanted = manifest(lexical=pair.index.lexical, passages=2, pages=2, generation=name_of(next(_numbers)))
+    async with pair.index.writing(), pair.index.generation(wanted) as generation:
+        await generation.put([await entry(TOPICS), Entry(ACTIONS, None)])
+        await generation.check([Entry(ACTIONS, None)])
+        await generation.publish()
+
+    found = await pair.store.search(await query("goal feedback"))
+
+    assert [hit.passage for hit in found.dense] == [TOPICS]
+    assert [hit.passage for hit in found.lexical] == [ACTIONS]
+
+
 async def test_a_generation_without_vectors_answers_by_words(pair: Pair) -> None:
     await publish(pair.index, BOOK, has_vectors=False)
 
@@ -170,6 +203,7 @@ async def test_a_question_without_a_known_word_still_has_a_meaning(pair: Pair) -
         (Scope(path_prefix="/docs/robots/actions"), {ACTIONS}),
         (Scope(path_prefix="/docs/rob"), set()),
         (Scope(tags=("docs-default-current",), locale="en", up_to_position=1), {TOPICS, TOPICS_2}),
+        (Scope(("docs-default-current",), "en", "/docs/robots/topics", up_to_position=1), {TOPICS, TOPICS_2}),
     ],
 )
 async def test_nothing_outside_the_scope_is_found(pair: Pair, scope: Scope, expected: set[Passage]) -> None:
@@ -241,7 +275,6 @@ async def test_putting_a_passage_twice_keeps_it_once(pair: Pair) -> None:
         (Entry(ACTIONS, [1.0]), "a vector of 1 numbers, not 64"),
         (Entry(ACTIONS, [math.nan] * 64), "not finite"),
         (Entry(ACTIONS, [math.inf] * 64), "not finite"),
-        (Entry(ACTIONS, None), "none where one does"),
     ],
 )
 async def test_one_bad_entry_keeps_its_whole_batch_out(pair: Pair, bad: Entry, reason: str) -> None:
@@ -313,6 +346,16 @@ async def test_searches_go_on_while_a_generation_is_written(pair: Pair) -> None:
         await generation.publish()
 
     assert all([hit.passage for hit in candidates.lexical] == [TOPICS] for candidates in found)
+
+
+async def test_a_check_tells_of_the_engine_whether_or_not_anything_is_indexed(pair: Pair) -> None:
+    empty = await pair.store.check()
+    await publish(pair.index, BOOK)
+    full = await pair.store.check()
+
+    assert empty
+    assert full
+    assert all(remark.text for remark in (*empty, *full))
 
 
 async def test_closing_twice_is_allowed(pair: Pair) -> None:

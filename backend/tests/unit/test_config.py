@@ -18,8 +18,7 @@ def test_with_nothing_set_everything_is_embedded() -> None:
     settings = Settings()
 
     assert settings.qdrant_host is None
-    assert not settings.embeds_with_gemini
-    assert not settings.answers_with_gemini
+    assert (settings.embeds_with, settings.answers_with) == ("local", "extractive")
     assert settings.cors_origins == ()
 
 
@@ -32,8 +31,7 @@ def test_environment_variables_are_read_by_the_names_of_the_fields(monkeypatch: 
 
     settings = Settings()
 
-    assert settings.embeds_with_gemini
-    assert settings.answers_with_gemini
+    assert (settings.embeds_with, settings.answers_with) == ("gemini", "gemini")
     assert settings.qdrant_collection_name == "book"
     assert settings.cors_origins == ("https://book.example", "http://localhost:3000")
 
@@ -71,6 +69,14 @@ def test_keys_are_not_shown() -> None:
         ({"cors_origins": "https://book.example/docs"}, "without a path"),
         ({"cors_origins": "book.example"}, "CORS_ORIGINS takes origins"),
         ({"site_url": "book.example"}, "SITE_URL must begin with http"),
+        ({"openai_answer_model": "m"}, "OPENAI_ANSWER_MODEL needs OPENAI_BASE_URL"),
+        ({"embedder": "openai", "openai_base_url": "http://h/v1"}, "EMBEDDER=openai needs OPENAI_EMBEDDING_MODEL"),
+        ({"answers": "openai", "openai_base_url": "http://h/v1"}, "ANSWERS=openai needs OPENAI_ANSWER_MODEL"),
+        (
+            {"openai_base_url": "http://h/v1", "openai_embedding_model": "m"},
+            "OPENAI_EMBEDDING_MODEL needs OPENAI_EMBEDDING_DIMENSIONS",
+        ),
+        ({"openai_base_url": "localhost:11434"}, "must begin with http"),
         ({"port": 70000}, "less than or equal to 65535"),
         ({"qdrant_collection_name": "a/b"}, "pattern"),
     ],
@@ -80,11 +86,25 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(values: dict[str, object
         Settings(**values)  # type: ignore[arg-type]  # wrong on purpose
 
 
+def test_a_server_of_ones_own_is_used_where_there_is_no_key_of_gemini() -> None:
+    own = {
+        "openai_base_url": "http://localhost:11434/v1",
+        "openai_embedding_model": "m",
+        "openai_embedding_dimensions": 768,
+        "openai_answer_model": "m",
+    }
+
+    alone = Settings(**own)  # type: ignore[arg-type]  # each has its type
+    beside = Settings(gemini_api_key="k", answers="openai", **own)  # type: ignore[arg-type]  # each has its type
+
+    assert (alone.embeds_with, alone.answers_with) == ("openai", "openai")
+    assert (beside.embeds_with, beside.answers_with) == ("gemini", "openai")
+
+
 def test_choices_can_be_made_one_by_one() -> None:
     settings = Settings(gemini_api_key="k", embedder="local")
 
-    assert not settings.embeds_with_gemini
-    assert settings.answers_with_gemini
+    assert (settings.embeds_with, settings.answers_with) == ("local", "gemini")
 
 
 def test_every_setting_has_a_description() -> None:

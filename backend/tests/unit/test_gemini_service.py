@@ -11,9 +11,10 @@ import subprocess
 import sys
 import textwrap
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import date
 from operator import mul
 from typing import Any
 
@@ -23,16 +24,24 @@ from pydantic import SecretStr
 
 from chatbot_api.errors import (
     AnswerCutShort,
+    AnswerTooLong,
+    AnswerWithheld,
     AskbookError,
+    EmbedderDenied,
+    EmbedderLimited,
     EmbedderUnavailable,
     ModelDenied,
     ModelError,
+    ModelGone,
     ModelRateLimited,
     ModelRefused,
     ModelUnavailable,
+    TextRefused,
+    UsedUp,
 )
-from chatbot_api.models.domain import Message, Prompt, TitledText
+from chatbot_api.models.domain import Message, Prompt, TitledText, Usage
 from chatbot_api.ports import Embedder, Generator
+from chatbot_api.services.gemini_models import remark_on
 from chatbot_api.services.gemini_service import GeminiService
 from tests.gemini_server import Break, GeminiServer, Step, blocked, embeddings, error, event, quota_failure, vector_of
 
@@ -57,7 +66,7 @@ class Services:
         arguments: dict[str, Any] = {
             "embedding_model": "gemini-embedding-001",
             "embedding_dimensions": DIMENSIONS,
-            "answer_model": "gemini-3.5-flash-lite",
+            "answer_models": ("gemini-3.5-flash-lite",),
             "base_url": self.url,
             "api_version": "v1beta",
             "embed_timeout": 5.0,
@@ -83,17 +92,25 @@ async def services(server: GeminiServer) -> AsyncIterator[Services]:
 
 
 async def told(service: GeminiService, prompt: Prompt = PROMPT) -> list[str]:
-    async with aclosing(service.generator.stream(prompt)) as pieces:
+    async with aclosing(words(service, prompt)) as pieces:
         return [piece async for piece in pieces]
 
 
 async def told_until_it_breaks(service: GeminiService) -> tuple[list[str], ModelError]:
     pieces = []
     with pytest.raises(ModelError) as failure:  # noqa: PT012 - what came before the failure matters as well
-        async with soon(), aclosing(service.generator.stream(PROMPT)) as stream:
+        async with soon(), aclosing(words(service)) as stream:
             async for piece in stream:
                 pieces.append(piece)
     return pieces, failure.value
+
+
+async def words(service: GeminiService, prompt: Prompt = PROMPT) -> AsyncGenerator[str, None]:
+    """What the first model says, without what it costs."""
+    async with aclosing(service.generators[0].stream(prompt)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, str):
+                yield piece
 
 
 def soon() -> asyncio.Timeout:
@@ -124,7 +141,7 @@ def test_a_service_that_nobody_used_has_not_loaded_the_sdk() -> None:
         from chatbot_api.services.gemini_service import GeminiService
 
         GeminiService(
-            SecretStr("k"), embedding_model="gemini-embedding-001", embedding_dimensions=128, answer_model="gemini-3.5",
+            SecretStr("k"), embedding_model="gemini-embedding-001", embedding_dimensions=128, answer_models=("g",),
             base_url=None, api_version="v1beta", embed_timeout=1, answer_timeout=1,
         )
         print(json.dumps([name for name in ("google.genai", "httpx2", "numpy") if name in sys.modules]))
@@ -150,7 +167,7 @@ def test_the_first_call_loads_the_sdk_outside_of_the_event_loops_thread() -> Non
 
         async def ask():
             service = GeminiService(
-                SecretStr("k"), embedding_model="gemini-embedding-001", embedding_dimensions=128, answer_model="g",
+                SecretStr("k"), embedding_model="gemini-embedding-001", embedding_dimensions=128, answer_models=("g",),
                 base_url="http://127.0.0.1:1", api_version="v1beta", embed_timeout=60, answer_timeout=60,
             )
             with contextlib.suppress(EmbedderUnavailable):
@@ -203,7 +220,7 @@ async def test_closing_twice_and_through_any_door_is_allowed(server: GeminiServe
     await service.close()
     await service.close()
     await service.embedder.close()
-    await service.generator.close()
+    await service.generators[0].close()
     await services().close()
 
     await happens(server.nobody_connected)
@@ -246,7 +263,7 @@ async def test_the_ports_are_kept(services: Services) -> None:
     service = services()
 
     embedder: Embedder = service.embedder
-    generator: Generator = service.generator
+    generator: Generator = service.generators[0]
 
     assert (embedder.dimensions, embedder.batch_size) == (DIMENSIONS, 100)
     assert generator.model == "gemini-3.5-flash-lite"
@@ -387,7 +404,7 @@ async def test_the_answer_comes_in_pieces_as_the_model_writes_it(server: GeminiS
     rest_may_come = asyncio.Event()
     server.reply(event("Over "), rest_may_come, event("topics."), event("", finish="STOP"))
 
-    async with aclosing(services().generator.stream(PROMPT)) as stream:
+    async with aclosing(words(services())) as stream:
         first = await anext(stream)
         rest_may_come.set()
         rest = [piece async for piece in stream]
@@ -430,7 +447,7 @@ async def test_the_prompt_goes_out_whole_and_in_the_models_roles(server: GeminiS
 async def test_every_family_is_asked_to_think_as_little_as_it_can(
     server: GeminiServer, services: Services, model: str, thinking: dict[str, Any] | None
 ) -> None:
-    await told(services(answer_model=model))
+    await told(services(answer_models=(model,)))
 
     assert server.requests[0].body["generationConfig"].get("thinkingConfig") == thinking
 
@@ -456,35 +473,76 @@ async def test_an_answer_is_whole_once_the_model_said_stop(server: GeminiServer,
 
 
 BROKEN_AFTER = [
-    pytest.param((event("", finish="MAX_TOKENS"),), "MAX_TOKENS", id="too long"),
-    pytest.param((event(None, finish="SAFETY"),), "SAFETY", id="blocked"),
-    pytest.param((event("as someone wrote", finish="RECITATION"),), "RECITATION", id="recitation"),
-    pytest.param((event("", finish="OTHER"),), "OTHER", id="other"),
-    pytest.param((event("", finish="TIRED"),), "TIRED", id="unknown reason"),
-    pytest.param((event("", finish="CONTINUATION"),), "CONTINUATION", id="to be continued"),
-    pytest.param((), "no finish reason", id="clean end"),
-    pytest.param((HALF_AN_EVENT,), "unreadable answer", id="half an event"),
-    pytest.param((b"data: nonsense\r\n\r\n",), "unreadable answer", id="nonsense"),
-    pytest.param((b'data: {"candidates": 7}\r\n\r\n',), "unreadable answer", id="another shape"),
-    pytest.param((HALF_AN_EVENT, Break.CUT), "RemoteProtocolError", id="cut"),
-    pytest.param((Break.RESET,), "no connection", id="reset"),
-    pytest.param((error(503, "UNAVAILABLE", "High demand."),), "503 UNAVAILABLE High demand.", id="error event"),
-    pytest.param((Break.HANG,), "no answer in time", id="silence"),
+    pytest.param((event("", finish="MAX_TOKENS"),), AnswerTooLong, "MAX_TOKENS", id="too long"),
+    pytest.param((event(None, finish="SAFETY"),), AnswerWithheld, "SAFETY", id="blocked"),
+    pytest.param((event("as someone wrote", finish="RECITATION"),), AnswerWithheld, "RECITATION", id="recitation"),
+    pytest.param((event("", finish="OTHER"),), AnswerCutShort, "OTHER", id="other"),
+    pytest.param((event("", finish="TIRED"),), AnswerCutShort, "TIRED", id="unknown reason"),
+    pytest.param((event("", finish="CONTINUATION"),), AnswerCutShort, "CONTINUATION", id="to be continued"),
+    pytest.param((), AnswerCutShort, "no finish reason", id="clean end"),
+    pytest.param((HALF_AN_EVENT,), AnswerCutShort, "unreadable answer", id="half an event"),
+    pytest.param((b"data: nonsense\r\n\r\n",), AnswerCutShort, "unreadable answer", id="nonsense"),
+    pytest.param((b'data: {"candidates": 7}\r\n\r\n',), AnswerCutShort, "unreadable answer", id="another shape"),
+    pytest.param((HALF_AN_EVENT, Break.CUT), AnswerCutShort, "RemoteProtocolError", id="cut"),
+    pytest.param((Break.RESET,), AnswerCutShort, "no connection", id="reset"),
+    pytest.param((error(503, "UNAVAILABLE", "High."),), AnswerCutShort, "503 UNAVAILABLE", id="error event"),
+    pytest.param((Break.HANG,), AnswerCutShort, "no answer in time", id="silence"),
 ]
 
 
 @pytest.mark.filterwarnings("ignore:TIRED is not a valid FinishReason:UserWarning")  # the SDK's, about a new reason
-@pytest.mark.parametrize(("steps", "what"), BROKEN_AFTER)
+@pytest.mark.parametrize(("steps", "kind", "what"), BROKEN_AFTER)
 async def test_an_answer_that_breaks_off_was_cut_short(
-    server: GeminiServer, services: Services, steps: tuple[Step, ...], what: str
+    server: GeminiServer, services: Services, steps: tuple[Step, ...], kind: type[AnswerCutShort], what: str
 ) -> None:
     server.reply(event("Over "), event("top"), *steps)
 
     pieces, failure = await told_until_it_breaks(services(chunk_timeout=0.2))
 
     assert pieces == ["Over ", "top"]
-    assert type(failure) is AnswerCutShort
+    assert type(failure) is kind
     assert what in str(failure)
+
+
+async def test_what_an_answer_took_is_told_at_its_end(server: GeminiServer, services: Services) -> None:
+    pieces = [piece async for piece in services(prices=(0.25, 1.5)).generators[0].stream(PROMPT)]
+
+    assert pieces == ["The book ", "says so.", Usage("gemini-3.5-flash-lite", 100, 10, 0.00004)]
+
+
+async def test_what_an_answer_that_broke_off_took_is_told_too(server: GeminiServer, services: Services) -> None:
+    server.reply(event("Over "), Break.RESET)
+    pieces = []
+
+    with pytest.raises(AnswerCutShort):  # noqa: PT012 - what came before the failure matters as well
+        async for piece in services().generators[0].stream(PROMPT):
+            pieces.append(piece)
+
+    assert pieces == ["Over ", Usage("gemini-3.5-flash-lite", 100, 10, None)]
+
+
+async def test_a_model_that_takes_no_thinking_setting_is_asked_without_from_then_on(
+    server: GeminiServer, services: Services
+) -> None:
+    service = services()
+    server.reply(error(400, "INVALID_ARGUMENT", "Thinking level is not supported for this model."), status=400)
+
+    first, second = await told(service), await told(service)
+
+    assert first == second == ["The book ", "says so."]
+    assert ["thinkingConfig" in request.body["generationConfig"] for request in server.requests] == [True, False, False]
+
+
+async def test_a_model_that_refuses_every_thinking_setting_is_asked_twice_and_no_more(
+    server: GeminiServer, services: Services
+) -> None:
+    for _ in range(2):
+        server.reply(error(400, "INVALID_ARGUMENT", "Thinking is off today."), status=400)
+
+    _, failure = await told_until_it_breaks(services())
+
+    assert isinstance(failure, ModelUnavailable)
+    assert len(server.requests) == 2
 
 
 BROKEN_BEFORE = [
@@ -525,7 +583,7 @@ async def test_a_stream_without_a_word_fails_for_its_reason(
 async def test_a_reader_who_leaves_between_two_pieces_stops_the_model(server: GeminiServer, services: Services) -> None:
     server.reply(event("Over "), Break.HANG)
 
-    async with soon(), aclosing(services().generator.stream(PROMPT)) as stream:
+    async with soon(), aclosing(services().generators[0].stream(PROMPT)) as stream:
         await anext(stream)
 
     await happens(server.client_left)
@@ -534,7 +592,7 @@ async def test_a_reader_who_leaves_between_two_pieces_stops_the_model(server: Ge
 async def test_a_reader_who_leaves_while_waiting_stops_the_model(server: GeminiServer, services: Services) -> None:
     asked = asyncio.Event()
     server.reply(event("Over "), asked, Break.HANG)
-    stream = services().generator.stream(PROMPT)
+    stream = services().generators[0].stream(PROMPT)
     await anext(stream)
 
     async def wait_for_more() -> None:
@@ -557,7 +615,7 @@ async def test_a_reader_who_leaves_before_a_failure_leaves_nothing_behind(
     events = event("Over "), event("topics."), error(503, "UNAVAILABLE", "High demand.")
     server.reply(b"".join(f"data: {json.dumps(each)}\r\n\r\n".encode() for each in events))
 
-    async with aclosing(services().generator.stream(PROMPT)) as stream:
+    async with aclosing(services().generators[0].stream(PROMPT)) as stream:
         await anext(stream)
         await asyncio.sleep(0.05)  # by now the failure waits, unread
     await asyncio.sleep(0)  # the loop lets go of the task as well
@@ -617,7 +675,7 @@ async def test_a_slow_but_steady_answer_ends_at_its_limit(server: GeminiServer, 
 async def test_a_reader_who_reads_slowly_does_not_time_the_model_out(server: GeminiServer, services: Services) -> None:
     service = services(first_chunk_timeout=0.2, chunk_timeout=0.2)
 
-    async with aclosing(service.generator.stream(PROMPT)) as stream:
+    async with aclosing(words(service)) as stream:
         first = await anext(stream)
         await asyncio.sleep(0.4)
         rest = [piece async for piece in stream]
@@ -641,30 +699,36 @@ async def test_the_service_is_never_given_less_than_its_shortest_deadline(
 
 INVALID = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 PER_DAY = "EmbedContentRequestsPerDayPerProjectPerModel-FreeTier"
+PER_MINUTE = "EmbedContentRequestsPerMinutePerUserPerProjectPerModel-FreeTier"
+TOKENS = "EmbedContentInputTokensPerMinutePerProjectPerModel-FreeTier"
+RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}
 ERRORS = [
-    pytest.param(400, error(400, "INVALID_ARGUMENT", "API key expired.", INVALID), ModelDenied, id="bad key"),
-    pytest.param(400, error(400, "FAILED_PRECONDITION", "User location is not supported."), ModelDenied, id="region"),
-    pytest.param(400, error(400, "INVALID_ARGUMENT", "Unknown name."), ModelUnavailable, id="bad request"),
-    pytest.param(401, error(401, "UNAUTHENTICATED", "Who?"), ModelDenied, id="unauthenticated"),
-    pytest.param(403, error(403, "PERMISSION_DENIED", "Reported as leaked."), ModelDenied, id="forbidden"),
-    pytest.param(404, error(404, "NOT_FOUND", "No longer available."), ModelUnavailable, id="retired"),
-    pytest.param(429, error(429, "RESOURCE_EXHAUSTED", "Check quota."), ModelRateLimited, id="quota"),
-    pytest.param(
-        429, error(429, "RESOURCE_EXHAUSTED", "Q.", quota_failure(PER_DAY, "1000")), ModelRateLimited, id="day"
-    ),
-    pytest.param(429, error(429, "RESOURCE_EXHAUSTED", "Q.", quota_failure(PER_DAY, "0")), ModelDenied, id="no plan"),
-    pytest.param(500, error(500, "INTERNAL", "Sorry."), ModelUnavailable, id="internal"),
-    pytest.param(503, error(503, "UNAVAILABLE", "High demand."), ModelUnavailable, id="overload"),
-    pytest.param(502, b"<html>Bad Gateway</html>", ModelUnavailable, id="html"),
-    pytest.param(429, b"[7]", ModelRateLimited, id="a list"),
-    pytest.param(403, b'{"error": {"details": {"reason": []}}}', ModelDenied, id="another shape"),
-    pytest.param(302, b"", ModelUnavailable, id="moved"),
+    (400, error(400, "INVALID_ARGUMENT", "API key expired.", INVALID), ModelDenied, EmbedderDenied),
+    (400, error(400, "FAILED_PRECONDITION", "User location is not supported."), ModelDenied, EmbedderDenied),
+    (400, error(400, "INVALID_ARGUMENT", "Unknown name."), ModelUnavailable, TextRefused),
+    (401, error(401, "UNAUTHENTICATED", "Who?"), ModelDenied, EmbedderDenied),
+    (403, error(403, "PERMISSION_DENIED", "Reported as leaked."), ModelDenied, EmbedderDenied),
+    (404, error(404, "NOT_FOUND", "No longer available."), ModelGone, EmbedderDenied),
+    (429, error(429, "RESOURCE_EXHAUSTED", "Check quota."), ModelRateLimited, EmbedderLimited),
+    (429, error(429, "RESOURCE_EXHAUSTED", "Q.", quota_failure(PER_DAY, "1000")), ModelRateLimited, EmbedderLimited),
+    (429, error(429, "RESOURCE_EXHAUSTED", "Q.", quota_failure(PER_DAY, "0")), ModelDenied, EmbedderDenied),
+    (500, error(500, "INTERNAL", "Sorry."), ModelUnavailable, EmbedderUnavailable),
+    (503, error(503, "UNAVAILABLE", "High demand."), ModelUnavailable, EmbedderUnavailable),
+    (502, b"<html>Bad Gateway</html>", ModelUnavailable, EmbedderUnavailable),
+    (429, b"[7]", ModelRateLimited, EmbedderLimited),
+    (403, b'{"error": {"details": {"reason": []}}}', ModelDenied, EmbedderDenied),
+    (302, b"", ModelUnavailable, EmbedderUnavailable),
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "kind"), ERRORS)
+@pytest.mark.parametrize(("status", "body", "writing", "embedding"), ERRORS)
 async def test_what_the_service_says_becomes_one_of_ours(
-    server: GeminiServer, services: Services, status: int, body: Step, kind: type[ModelError]
+    server: GeminiServer,
+    services: Services,
+    status: int,
+    body: Step,
+    writing: type[ModelError],
+    embedding: type[EmbedderUnavailable],
 ) -> None:
     server.reply(body, status=status)
     server.reply(body, status=status)
@@ -674,34 +738,129 @@ async def test_what_the_service_says_becomes_one_of_ours(
     with pytest.raises(EmbedderUnavailable) as no_vector:
         await service.get_embedding("Where?")
 
-    assert type(failure) is kind
+    assert isinstance(failure, writing)
+    assert failure.code == writing.code
     assert failure.__cause__ is not None
-    assert type(no_vector.value.__cause__) is kind
+    assert type(no_vector.value) is embedding
     assert len(server.requests) == 2  # nobody tried again
 
 
-async def test_the_log_learns_which_quota_is_used_up_before_the_advice_to_retry(
-    server: GeminiServer, services: Services
+@pytest.mark.parametrize(
+    ("message", "details", "quota"),
+    [
+        (
+            "Too many.\nPlease retry in 30.9059074s.",
+            [quota_failure(PER_MINUTE, "100"), RETRY],
+            UsedUp(retry_after=30.9059074, texts_per_minute=100, free_plan=True),
+        ),
+        (
+            "Too many.",
+            [quota_failure(TOKENS, "30000"), RETRY],
+            UsedUp(retry_after=30, tokens_per_minute=30_000, free_plan=True),
+        ),
+        (
+            "Too many.",
+            [quota_failure(PER_DAY, "1000"), RETRY],
+            UsedUp(retry_after=30, per_day=True, texts_per_day=1_000, free_plan=True),
+        ),
+        (
+            "Too many.",
+            [quota_failure(PER_MINUTE, "100"), quota_failure(PER_DAY, "1000")],
+            UsedUp(per_day=True, texts_per_minute=100, texts_per_day=1_000, free_plan=True),
+        ),
+        (
+            "Too many.",
+            [quota_failure("EmbedContentPerMinutePerProjectPerUserPerModel-PaidTier", "3000"), RETRY],
+            UsedUp(retry_after=30, texts_per_minute=3_000),
+        ),
+        ("Resource has been exhausted (e.g. check quota).", [], UsedUp()),
+        ("Please retry in NaNs.", [{"retryDelay": "soon"}, {"retryDelay": "inf"}, {"violations": 7}], UsedUp()),
+    ],
+)
+async def test_a_quota_that_is_used_up_is_told_with_its_limits_and_how_long_to_wait(
+    server: GeminiServer, services: Services, message: str, details: list[dict[str, Any]], quota: UsedUp
 ) -> None:
-    retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "30s"}
-    body = error(429, "RESOURCE_EXHAUSTED", "Too many.\nPlease retry in 30s.", quota_failure(PER_DAY, "1000"), retry)
+    server.reply(error(429, "RESOURCE_EXHAUSTED", message, *details), status=429)
+
+    with pytest.raises(EmbedderLimited) as failure:
+        await services().get_embedding("Where?")
+
+    assert failure.value.quota == quota
+
+
+async def test_the_log_learns_which_quota_is_used_up(server: GeminiServer, services: Services) -> None:
+    body = error(429, "RESOURCE_EXHAUSTED", "Too many.\nPlease retry in 30s.", quota_failure(PER_DAY, "1000"), RETRY)
     server.reply(body, status=429)
 
     with pytest.raises(EmbedderUnavailable) as failure:
         await services().get_embedding("Where?")
 
-    assert str(failure.value) == (
-        f"gemini-embedding-001: 429 RESOURCE_EXHAUSTED [{PER_DAY}: 1000] Too many. Please retry in 30s."
+    assert str(failure.value) == f"gemini-embedding-001: 429 RESOURCE_EXHAUSTED [{PER_DAY}: 1000]"
+
+
+async def test_nothing_the_service_said_is_repeated(server: GeminiServer, services: Services) -> None:
+    server.reply(
+        error(403, "Secret-Status", "secret-project", {"reason": "secret reason"}, quota_failure("secret", "secret")),
+        status=403,
     )
-
-
-async def test_nothing_the_service_said_reaches_a_reader(server: GeminiServer, services: Services) -> None:
-    server.reply(error(403, "PERMISSION_DENIED", "secret-project"), status=403)
 
     _, failure = await told_until_it_breaks(services())
 
-    assert "secret-project" in str(failure)
+    assert "secret" not in str(failure).lower()
     assert failure.public == ModelDenied.public
+
+
+async def test_a_check_asks_for_the_model_and_spends_nothing(server: GeminiServer, services: Services) -> None:
+    service = services()
+
+    remarks = [*await service.embedder.check(), *await service.generators[0].check()]
+
+    assert [(request.method, request.path) for request in server.requests] == [
+        ("GET", "/v1beta/models/gemini-embedding-001"),
+        ("GET", "/v1beta/models/gemini-3.5-flash-lite"),
+    ]
+    assert [remark.mend for remark in remarks] == ["", ""]
+
+
+async def test_a_check_of_a_model_that_is_not_there_says_so(services: Services) -> None:
+    service = services(embedding_model="gemini-embedding-9", answer_models=("gemini-1.0-pro",))
+
+    with pytest.raises(EmbedderDenied, match="gemini-embedding-9: 404 NOT_FOUND: the model is retired, or there is"):
+        await service.embedder.check()
+    with pytest.raises(ModelGone):
+        await service.generators[0].check()
+
+
+async def test_a_clock_that_is_wrong_is_remarked(server: GeminiServer, services: Services) -> None:
+    server.date = "Tue, 24 Nov 2020 12:00:00 GMT"
+
+    remarks = await services().embedder.check()
+
+    assert "clock is" in remarks[-1].text
+    assert remarks[-1].mend
+
+
+@pytest.mark.parametrize(
+    ("model", "today", "text", "warns"),
+    [
+        ("gemini-3.5-flash-lite", date(2026, 11, 24), "answers", False),
+        ("gemini-embedding-001", date(2026, 11, 24), "its end is announced for 2028-05-14", False),
+        ("gemini-embedding-001", date(2028, 3, 1), "answers, but ends on 2028-05-14", True),
+        ("gemini-2.5-flash", date(2026, 12, 24), "answers, but was to end on 2026-12-01", True),
+    ],
+)
+def test_an_owner_is_warned_before_a_model_ends(model: str, today: date, text: str, warns: bool) -> None:
+    remark = remark_on(model, today, setting="GEMINI_ANSWER_MODEL", instead="another")
+
+    assert text in remark.text
+    assert bool(remark.mend) is warns
+
+
+async def test_what_the_model_would_not_read_is_not_sent(server: GeminiServer, services: Services) -> None:
+    await services().embedder.embed_passages([TitledText("T", "word " * 100_000)])
+
+    [text] = [part["text"] for part in server.requests[0].body["requests"][0]["content"]["parts"]]
+    assert 2_048 * 4 < len(text) < 20_000
 
 
 async def test_a_service_that_is_not_there_is_unavailable() -> None:
@@ -718,7 +877,7 @@ async def test_a_service_that_is_not_there_is_unavailable() -> None:
 
 
 async def test_a_key_that_the_service_does_not_know_is_denied(server: GeminiServer, services: Services) -> None:
-    with pytest.raises(ModelDenied, match="API key not valid"):
+    with pytest.raises(ModelDenied, match="400 INVALID_ARGUMENT API_KEY_INVALID: the key is unknown or has expired"):
         await told(services(api_key=SecretStr("another")))
 
 
@@ -729,7 +888,7 @@ async def test_a_key_that_cannot_be_one_is_denied_without_a_call(
     with pytest.raises(ModelDenied) as failure:
         await told(services(api_key=SecretStr(key)))
 
-    assert str(failure.value) == "the Gemini API key holds characters that no key has"
+    assert str(failure.value) == "GEMINI_API_KEY holds characters that no key has"
     assert server.requests == []
 
 
@@ -754,6 +913,7 @@ async def test_the_key_is_in_no_error_and_no_log(
     script: Callable[[GeminiServer], None],
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "httpcore2")  # the app keeps it silent
     script(server)
     script(server)
     service = services()

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from chatbot_api.errors import EmbedderUnavailable, IndexCorrupt, SourceError, TooManyDropped
+from chatbot_api.errors import EmbedderDenied, EmbedderUnavailable, IndexCorrupt, SourceError, TooManyDropped
 from chatbot_api.models.domain import Block, Page, Quota, Section, TitledText, Vector
 from chatbot_api.testing import HashEmbedder, MemoryIndex
 from qdrant_indexer.indexing import Origin, Plan, Progress, Report, estimate, index, plan
+from qdrant_indexer.pace import Ledger, Pace
 from qdrant_indexer.sources import Skipped
 from qdrant_indexer.vector_cache import VectorCache, cache_key
+from tests.fast_clock import FastClock
 
 ORIGIN = Origin("book", "rev-1", "https://book.example")
 
@@ -32,6 +34,8 @@ class Run:
 
     def __init__(self, cache: VectorCache) -> None:
         self.cache = cache
+        self.ledger = Ledger(Path(":memory:"))
+        self.clock = FastClock()
         self.index = MemoryIndex()
         self.embedder = HashEmbedder()
         self.steps: list[Progress] = []
@@ -55,6 +59,7 @@ class Run:
             embedder=self.embedder,
             vector_index=self.index,
             cache=self.cache,
+            pace=Pace(self.embedder.quota, self.ledger, clock=self.clock),
             full=full,
             force=force,
             on_progress=self.steps.append,
@@ -64,7 +69,9 @@ class Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     with VectorCache(tmp_path / "vectors.sqlite") as cache:
-        yield Run(cache)
+        run = Run(cache)
+        with run.ledger:
+            yield run
 
 
 def test_a_plan_tells_what_is_new_gone_and_kept() -> None:
@@ -168,7 +175,7 @@ async def test_an_embedder_that_fails_leaves_the_book_searchable_by_words_and_th
 async def test_an_embedder_that_fails_later_leaves_the_old_generation_serving(run: Run) -> None:
     await run(BOOK)
     before = run.index.published
-    run.embedder.down = True
+    run.embedder.error = EmbedderUnavailable("down")
 
     with pytest.raises(EmbedderUnavailable):
         await run([*BOOK, page("c", "Four.")])
@@ -254,7 +261,7 @@ def test_an_estimate_tells_the_price_and_the_time_and_spends_nothing(run: Run) -
     run.embedder = HashEmbedder(quota=Quota(100, 30_000, 1_000, 0.15))
     book = [page(f"p{n}", f"Text number {n}.") for n in range(2_500)]
 
-    told = estimate(book, embedder=run.embedder, cache=run.cache)
+    told = estimate(book, embedder=run.embedder, cache=run.cache, pace=Pace(run.embedder.quota, run.ledger))
 
     assert (told.pages, told.passages, told.to_embed, told.calls, told.days) == (2_500, 2_500, 2_500, 157, 3)
     assert told.minutes == 25.0
@@ -265,7 +272,7 @@ def test_an_estimate_tells_the_price_and_the_time_and_spends_nothing(run: Run) -
 async def test_an_estimate_counts_only_what_has_no_vector_yet(run: Run) -> None:
     await run(BOOK)
 
-    told = estimate([*BOOK, page("c", "Four.")], embedder=run.embedder, cache=run.cache)
+    told = estimate([*BOOK, page("c", "Four.")], embedder=run.embedder, cache=run.cache, pace=Pace(None, run.ledger))
 
     assert (told.passages, told.to_embed, told.dollars, told.days) == (4, 1, 0.0, 0)
 
@@ -293,7 +300,7 @@ def test_vectors_are_kept_as_they_were_and_by_what_they_were_made_of(tmp_path: P
             [key, cache_key("m", 4, text), cache_key("n", 3, text), cache_key("m", 3, TitledText("Tx", ""))]
         )
 
-    assert {k: list(v) for k, v in found.items()} == {key: vector}
+    assert {k: list(v or ()) for k, v in found.items()} == {key: vector}
 
 
 def test_a_damaged_file_of_vectors_is_named_with_what_to_do(tmp_path: Path) -> None:
@@ -312,7 +319,7 @@ class FailsAfter(HashEmbedder):
 
     async def embed_passages(self, texts: list[TitledText]) -> list[Vector]:  # type: ignore[override]  # a list is what comes
         self.left -= len(texts)
-        self.down = self.left < 0
+        self.error = EmbedderDenied("down") if self.left < 0 else None
         return await super().embed_passages(texts)
 
 

@@ -10,10 +10,13 @@ import pytest
 from chatbot_api.answering.scope import WantedScope
 from chatbot_api.errors import (
     AnswerCutShort,
+    AnswerTooLong,
     AskbookError,
+    EmbedderUnavailable,
     IndexMismatch,
     IndexMissing,
     ModelDenied,
+    ModelGone,
     ModelRateLimited,
     ModelUnavailable,
     SearchUnavailable,
@@ -23,13 +26,17 @@ from chatbot_api.errors import (
 from chatbot_api.models.domain import (
     Answer,
     AnswerEvent,
+    Candidates,
     CitationMade,
     Entry,
     Message,
     Passage,
+    SearchQuery,
     SourcesFound,
     TextDelta,
     TurnDone,
+    Usage,
+    Vector,
 )
 from chatbot_api.services.rag_service import RagService
 from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
@@ -147,9 +154,104 @@ async def test_an_answer_that_breaks_off_is_an_error_and_not_an_answer() -> None
         await events_of(rag, "What is a topic?")
 
 
+async def test_where_nobody_reads_along_an_answer_that_breaks_off_is_replaced_by_the_books_words() -> None:
+    embedder, index = await book()
+    rag = RagService(embedder, index, ScriptedGenerator(["Nodes publish "], error=AnswerCutShort("cut")))
+    question = await rag.question("What is a topic?")
+
+    events = [event async for event in rag.answer(question, whole=True)]
+
+    assert isinstance(events[-1], TurnDone)
+    answer = events[-1].answer
+    assert (answer.mode, answer.notice) == ("extractive", ModelUnavailable.public)
+    assert "Nodes publish" not in "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+async def test_an_answer_at_its_longest_is_kept_and_the_reader_is_told() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Nodes publish [1], "], error=AnswerTooLong("MAX_TOKENS"))
+
+    answer = await answer_of(RagService(embedder, index, model), "What is a topic?")
+
+    assert (answer.text, answer.mode) == ("Nodes publish [1],", "generated")
+    assert len(answer.citations) == 1
+    assert answer.notice == AnswerTooLong.public
+
+
+async def test_what_an_answer_took_is_kept_with_it_and_is_not_its_text() -> None:
+    embedder, index = await book()
+    usage = Usage("scripted", 100, 10, 0.5)
+
+    answer = await answer_of(RagService(embedder, index, ScriptedGenerator(["Yes [1].", usage])), "What is a topic?")
+
+    assert (answer.text, answer.usage) == ("Yes [1].", usage)
+
+
+async def test_troubles_are_known_until_the_part_works_again() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(error=ModelDenied("key"))
+    rag = RagService(embedder, index, model)
+    embedder.error = EmbedderUnavailable("down")
+    await answer_of(rag, "What is a topic?")
+    before = {part: error.code for part, error in rag.troubles.items()}
+
+    embedder.error = model.error = None
+    model.pieces = ["Yes [1]."]
+    await answer_of(rag, "What is a topic?")
+
+    assert before == {"embedder": "embedder_unavailable", "generator": "model_denied"}
+    assert rag.troubles == {}
+
+
+async def test_warming_up_finds_what_does_not_work_before_a_reader_does() -> None:
+    embedder, index = await book()
+    rag = RagService(embedder, index, ScriptedGenerator(error=ModelGone("retired")))
+
+    await rag.warm_up()
+
+    assert {part: error.code for part, error in rag.troubles.items()} == {"generator": "model_gone"}
+
+
+class Slow(HashEmbedder):
+    """Makes the vector when the words have been searched for, and not before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words_searched = asyncio.Event()
+
+    async def embed_question(self, text: str) -> Vector:
+        await self.words_searched.wait()
+        return await super().embed_question(text)
+
+
+class Watched(MemoryIndex):
+    def __init__(self, embedder: Slow) -> None:
+        super().__init__()
+        self._embedder = embedder
+
+    async def search(self, query: SearchQuery) -> Candidates:
+        if query.vector is None:
+            self._embedder.words_searched.set()
+        return await super().search(query)
+
+
+async def test_words_are_searched_for_while_the_vector_is_made() -> None:
+    embedder = Slow()
+    index = Watched(embedder)
+    async with index.generation(manifest(passages=1)) as generation:
+        await generation.put([Entry(TOPICS, await HashEmbedder().embed_question(TOPICS.text))])
+        await generation.publish()
+
+    async with asyncio.timeout(5):
+        answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
+
+    assert answer.notice == ""
+    assert answer.citations
+
+
 async def test_when_the_embedder_fails_words_are_searched_and_the_reader_is_told() -> None:
     embedder, index = await book()
-    embedder.down = True
+    embedder.error = EmbedderUnavailable("down")
 
     answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
 

@@ -189,6 +189,14 @@ class Quota:
     tokens_per_minute: int
     texts_per_day: int
     dollars_per_million_tokens: float
+    day_begins: int = 0
+    """The hour, in UTC, at which a daily quota is refilled."""
+    tokens_per_text: int = 0
+    """How much of a text the service reads, and counts."""
+    presumed: bool = False
+    """Whether nobody said that these limits hold: they are those of the free plan."""
+    account: str = ""
+    """Tells one key's quota from another's, without telling the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +275,18 @@ class Prompt:
     user: str
 
 
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one answer took."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    """Those that it thought with are among them."""
+    dollars: float | None = None
+    """None where the prices are not known."""
+
+
 # Answering --------------------------------------------------------------------------------------------
 
 
@@ -315,6 +335,8 @@ class Answer:
     timings: Timings
     notice: str = ""
     """Why the answer is less than it could be, in words for the reader; empty where it is not."""
+    usage: Usage | None = None
+    """None where no model wrote it, or the model did not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,3 +367,15 @@ class TurnDone:
 
 
 AnswerEvent = Progress | SourcesFound | TextDelta | CitationMade | TurnDone
+
+
+# Looking after it -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What an owner should know of a part that works."""
+
+    text: str
+    mend: str = ""
+    """The command or setting that makes it better; a remark that has one is a warning."""

@@ -80,7 +80,7 @@ async def chat(
 
 
 async def _folded(chat: ChatService, turn: Turn) -> ChatResponse:
-    async with aclosing(chat.answer(turn)) as events:
+    async with aclosing(chat.answer(turn, whole=True)) as events:
         async for event in events:
             if isinstance(event, TurnDone):
                 return as_response(event.answer, turn.thread_id, turn.message_id)

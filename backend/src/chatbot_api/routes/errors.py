@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,6 +15,8 @@ from starlette.exceptions import HTTPException
 from chatbot_api.errors import AskbookError, BadQuestion, IndexError_, ThreadNotFound, UpstreamError
 from chatbot_api.models.chat_models import Problem
 from chatbot_api.observe import request_id
+
+logger = logging.getLogger(__name__)
 
 STATUSES: Final[tuple[tuple[type[AskbookError], HTTPStatus], ...]] = (
     (BadQuestion, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -65,7 +68,10 @@ def install(app: FastAPI) -> None:
 
 
 async def _ours(_: Request, error: AskbookError) -> Response:
-    return as_http(problem_of(error))
+    wrong = problem_of(error)
+    if wrong.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.warning("request failed code=%s cause=%s", error.code, error)
+    return as_http(wrong)
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
 
@@ -16,6 +16,7 @@ from chatbot_api.routes.deps import services
 
 logger = logging.getLogger(__name__)
 router = APIRouter()
+_BY_WEIGHT: Final = ("ready", "degraded", "down")
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health}})
@@ -39,15 +40,23 @@ async def health(response: Response, services: Annotated[Services, Depends(servi
     writes = services.generator.model if services.generator else "none: passages are quoted"
     components = {
         "index": found,
-        "embedder": Component(status="ready", detail=services.embedder.model),
-        "answers": Component(status="ready", detail=writes),
+        "embedder": _part(services.embedder.model, services.rag.troubles.get("embedder")),
+        "answers": _part(writes, services.rag.troubles.get("generator")),
     }
-    if found.status == "down":
+    worst = max((part.status for part in components.values()), key=_BY_WEIGHT.index)
+    if worst == "down":
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    return Health(status=found.status, version=__version__, components=components, index=index)
+    return Health(status=worst, version=__version__, components=components, index=index)
 
 
 @router.get("/health/live")
 async def live() -> dict[str, str]:
     """Says only that the process answers."""
     return {"status": "alive"}
+
+
+def _part(name: str, trouble: AskbookError | None) -> Component:
+    """A part that answers can do without."""
+    if trouble is None:
+        return Component(status="ready", detail=name)
+    return Component(status="degraded", detail=f"{name}: {trouble.public}")

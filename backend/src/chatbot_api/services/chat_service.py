@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from chatbot_api.answering.scope import WantedScope
 from chatbot_api.errors import ThreadNotFound
-from chatbot_api.models.domain import AnswerEvent, Message, Question, TurnDone
+from chatbot_api.models.domain import AnswerEvent, Message, Question, TurnDone, Usage
 from chatbot_api.ports import ThreadStore
 from chatbot_api.services.rag_service import RagService
 
@@ -54,9 +54,9 @@ class ChatService:
         question = await self._rag.question(text, page=page, scope=scope, selection=selection, history=history)
         return Turn(thread_id or uuid4().hex, uuid4().hex, question, notice)
 
-    async def answer(self, turn: Turn) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(self, turn: Turn, *, whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
         """The events of `RagService.answer`; the turn is kept before `TurnDone` is told."""
-        async with aclosing(self._rag.answer(turn.question)) as events:
+        async with aclosing(self._rag.answer(turn.question, whole=whole)) as events:
             async for event in events:
                 if isinstance(event, TurnDone):
                     answer = event.answer
@@ -66,13 +66,21 @@ class ChatService:
                         turn.thread_id, (Message("reader", turn.question.text), Message("assistant", answer.text))
                     )
                     logger.info(
-                        "turn done state=%s mode=%s citations=%d first_word_ms=%.0f total_ms=%.0f",
+                        "turn done state=%s mode=%s citations=%d first_word_ms=%.0f total_ms=%.0f%s",
                         answer.state,
                         answer.mode,
                         len(answer.citations),
                         answer.timings.first_word,
                         answer.timings.total,
+                        _as_fields(answer.usage),
                     )
                     yield TurnDone(answer)
                 else:
                     yield event
+
+
+def _as_fields(usage: Usage | None) -> str:
+    if usage is None:
+        return ""
+    dollars = "" if usage.dollars is None else f" dollars={usage.dollars:.6f}"
+    return f" model={usage.model} input_tokens={usage.input_tokens} output_tokens={usage.output_tokens}{dollars}"

@@ -47,6 +47,7 @@ from chatbot_api.models.domain import (
     Manifest,
     PageSummary,
     Passage,
+    Remark,
     Scope,
     SearchQuery,
 )
@@ -94,6 +95,9 @@ class EdgeStore:
         equal = {"page": page.path, "tag": page.tag, "locale": page.locale}
         of_page = edge.Filter(must=[_is_one_of(key, (value,)) for key, value in equal.items()])
         return sorted(generation.scroll(of_page), key=lambda passage: passage.ordinal)
+
+    async def check(self) -> Sequence[Remark]:
+        return [Remark(f"embedded, in {self._folder}")]
 
     async def close(self) -> None:
         if self._open is not None:

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any
 
 from chatbot_api.errors import EmbedderUnavailable, ModelPackageError
-from chatbot_api.models.domain import TitledText, Vector
+from chatbot_api.models.domain import Remark, TitledText, Vector
 from chatbot_api.services.wordpiece import WordPiece
 
 logger = logging.getLogger(__name__)
@@ -73,6 +73,10 @@ class LocalService:
             made = await asyncio.gather(*(self._on_a_thread(written[index]) for index in window))
             vectors.update(zip(window, made, strict=True))
         return [vectors[index] for index in range(len(written))]
+
+    async def check(self) -> Sequence[Remark]:
+        await self._on_a_thread("ready")
+        return [Remark(f"{MODEL}, on this machine")]
 
     async def close(self) -> None:
         self._closed = True

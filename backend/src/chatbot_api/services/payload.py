@@ -63,9 +63,9 @@ def check_entries(entries: Sequence[Entry], manifest: Manifest) -> None:
             uuid.UUID(entry.passage.id)
         except ValueError as exc:
             raise BadEntry(f"passage id {entry.passage.id!r} is not a UUID") from exc
-        if (entry.vector is not None) != manifest.has_vectors:
-            raise BadEntry(f"passage {entry.passage.id}: a vector where none belongs, or none where one does")
         if entry.vector is not None:
+            if not manifest.has_vectors:
+                raise BadEntry(f"passage {entry.passage.id}: a vector in a generation without vectors")
             if len(entry.vector) != manifest.dimensions:
                 raise BadEntry(
                     f"passage {entry.passage.id}: a vector of {len(entry.vector)} numbers, not {manifest.dimensions}"

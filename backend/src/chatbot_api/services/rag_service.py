@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from time import perf_counter
 
@@ -12,7 +12,16 @@ from chatbot_api.answering import context, evidence, extractive, links, prompts
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
 from chatbot_api.answering.scope import Catalog, WantedScope
-from chatbot_api.errors import AnswerCutShort, EmbedderUnavailable, IndexMismatch, ModelError, ModelPackageError
+from chatbot_api.errors import (
+    AnswerCutShort,
+    AnswerTooLong,
+    AskbookError,
+    EmbedderUnavailable,
+    IndexMismatch,
+    ModelError,
+    ModelPackageError,
+    ModelUnavailable,
+)
 from chatbot_api.models.domain import (
     Answer,
     AnswerEvent,
@@ -33,6 +42,7 @@ from chatbot_api.models.domain import (
     TextDelta,
     Timings,
     TurnDone,
+    Usage,
     Vector,
 )
 from chatbot_api.ports import Embedder, Generator, VectorStore
@@ -63,6 +73,25 @@ class RagService:
         self._embed_timeout = embed_timeout
         self._site_url = site_url
         self._catalog: tuple[str, Catalog] | None = None
+        self._troubles: dict[str, AskbookError] = {}
+
+    @property
+    def troubles(self) -> Mapping[str, AskbookError]:
+        """Why the `embedder` or the `generator` failed when it was last asked; a part that worked is not there."""
+        return self._troubles
+
+    async def warm_up(self) -> None:
+        """Loads and connects what the first question would wait for, and notes what does not work."""
+        for name, part in (("embedder", self._embedder), ("generator", self._generator)):
+            try:
+                remarks = await part.check() if part is not None else ()
+            except (EmbedderUnavailable, ModelError, ModelPackageError) as exc:
+                self._note(name, exc)
+                logger.warning("%s does not work code=%s cause=%s", name, exc.code, exc)
+            else:
+                for remark in remarks:
+                    if remark.mend:
+                        logger.warning("%s: %s; %s", name, remark.text, remark.mend)
 
     async def manifest(self) -> Manifest:
         """The index that questions are asked of. Raises as `VectorStore.manifest` does, and `IndexMismatch` where its
@@ -105,16 +134,16 @@ class RagService:
                     return event.answer.text
         raise AnswerCutShort("the answer's events ended without TurnDone")
 
-    async def answer(self, question: Question) -> AsyncGenerator[AnswerEvent, None]:
+    async def answer(self, question: Question, *, whole: bool = False) -> AsyncGenerator[AnswerEvent, None]:
         """Ends with `TurnDone`, or raises: an `IndexError_` or `SearchUnavailable` before the first `TextDelta`,
-        `AnswerCutShort` after it. Closing it stops whatever is under way."""
+        `AnswerCutShort` after it. Closing it stops whatever is under way.
+
+        `whole`: nobody reads along, so what was written of an answer that breaks off can still be replaced.
+        """
         clock = _Clock()
         manifest = await self.manifest()
         yield Progress("searching")
-        vector, notices = await self._embedded(question, manifest, clock)
-        candidates = await self._store.search(
-            SearchQuery(_searched(question), vector, question.scope, limit=self._candidates)
-        )
+        candidates, notices = await self._found(question, manifest, clock)
         hits = context.choose(rank_pages(candidates), self._context_passages)
         if question.selection and question.page is not None:
             around = await self._store.passages(question.page)
@@ -129,36 +158,64 @@ class RagService:
         if self._generator is not None:
             try:
                 async with aclosing(self._generated(self._generator, question, turn)) as events:
-                    async for event in events:
-                        yield event
+                    if whole:
+                        for event in [event async for event in events]:
+                            yield event
+                    else:
+                        async for event in events:
+                            yield event
+                self._note("generator", None)
                 return
-            except AnswerCutShort:
-                raise
             except ModelError as exc:
+                self._note("generator", exc)
+                if isinstance(exc, AnswerCutShort) and not whole:
+                    raise
                 logger.warning("model failed, quoting instead code=%s cause=%s", exc.code, exc)
-                turn.notices.append(exc.public)
+                turn.notices.append(ModelUnavailable.public if isinstance(exc, AnswerCutShort) else exc.public)
         for event in _quoted(question, turn):
             yield event
 
     async def search(self, question: Question) -> Candidates:
         """Retrieval alone, as `answer` does it."""
-        vector, _ = await self._embedded(question, await self.manifest(), _Clock())
-        return await self._store.search(
-            SearchQuery(_searched(question), vector, question.scope, limit=self._candidates)
-        )
+        candidates, _ = await self._found(question, await self.manifest(), _Clock())
+        return candidates
 
-    async def _embedded(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[Vector | None, list[str]]:
+    async def _found(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[Candidates, list[str]]:
+        """What the question's words and meaning find, and a notice where words alone had to do."""
+        text = _searched(question)
+        # The words need no vector, so they are searched for while it is made.
+        by_words = asyncio.create_task(self._store.search(SearchQuery(text, None, question.scope, self._candidates)))
+        try:
+            vector, notices = await self._embedded(text, manifest)
+            clock.embedded()
+            by_meaning = Candidates()
+            if vector is not None:
+                by_meaning = await self._store.search(SearchQuery("", vector, question.scope, self._candidates))
+            return Candidates(by_meaning.dense, (await by_words).lexical), notices
+        finally:
+            by_words.cancel()
+            await asyncio.gather(by_words, return_exceptions=True)
+
+    async def _embedded(self, text: str, manifest: Manifest) -> tuple[Vector | None, list[str]]:
         """The question's vector; None, with a notice, where words alone must do."""
         if not manifest.has_vectors:
             return None, ["The index is still being built: for now only the words of your question were searched for."]
         try:
             async with asyncio.timeout(self._embed_timeout):
-                vector = await self._embedder.embed_question(_searched(question))
+                vector = await self._embedder.embed_question(text)
         except (EmbedderUnavailable, ModelPackageError, TimeoutError) as exc:
-            logger.warning("embedder failed, searching by words cause=%s", str(exc) or type(exc).__name__)
+            failure = EmbedderUnavailable("no vector in time") if isinstance(exc, TimeoutError) else exc
+            self._note("embedder", failure)
+            logger.warning("embedder failed, searching by words code=%s cause=%s", failure.code, failure)
             return None, [EmbedderUnavailable.public]
-        clock.embedded()
+        self._note("embedder", None)
         return vector, []
+
+    def _note(self, part: str, failure: AskbookError | None) -> None:
+        if failure is None:
+            self._troubles.pop(part, None)
+        else:
+            self._troubles[part] = failure
 
     async def _generated(
         self, generator: Generator, question: Question, turn: _Turn
@@ -168,18 +225,25 @@ class RagService:
         opening = ""
         begun = False
         yield Progress("writing")
-        async with aclosing(generator.stream(prompt)) as pieces:
-            async for piece in pieces:
-                turn.clock.first_word()
-                if not begun:
-                    opening += piece
-                    if prompts.NOT_IN_DOCS.startswith(opening.strip()):
-                        continue  # it may be the admission that the book does not say
-                    if opening.strip().startswith(prompts.NOT_IN_DOCS):
-                        break
-                    begun, piece = True, opening
-                for event in cited.feed(piece):
-                    yield event
+        try:
+            async with aclosing(generator.stream(prompt)) as pieces:
+                async for piece in pieces:
+                    if isinstance(piece, Usage):
+                        turn.usage = piece
+                        continue
+                    turn.clock.first_word()
+                    if not begun:
+                        opening += piece
+                        if prompts.NOT_IN_DOCS.startswith(opening.strip()):
+                            continue  # it may be the admission that the book does not say
+                        if opening.strip().startswith(prompts.NOT_IN_DOCS):
+                            break
+                        begun, piece = True, opening
+                    for event in cited.feed(piece):
+                        yield event
+        except AnswerTooLong as exc:
+            logger.warning("answer at its longest cause=%s", exc)
+            turn.notices.append(exc.public)
         if not begun:
             yield turn.not_in_docs("generated")
             return
@@ -220,6 +284,7 @@ class _Turn:
         self.hits = hits
         self.notices = notices
         self.clock = clock
+        self.usage: Usage | None = None
         self._manifest = manifest
         self._site_url = site_url
 
@@ -238,7 +303,8 @@ class _Turn:
         self, text: str, state: State, mode: Mode, citations: tuple[Citation, ...], nearest: tuple[Nearest, ...] = ()
     ) -> TurnDone:
         notice = " ".join(self.notices)
-        return TurnDone(Answer(text, state, mode, citations, nearest, self._manifest, self.clock.timings(), notice))
+        timings = self.clock.timings()
+        return TurnDone(Answer(text, state, mode, citations, nearest, self._manifest, timings, notice, self.usage))
 
     def not_in_docs(self, mode: Mode) -> TurnDone:
         pages = dict.fromkeys(hit.passage.its_page() for hit in self.hits)

@@ -1,4 +1,4 @@
-"""A published site as `Page`s, through its sitemaps. The only module that imports `httpx` and `tenacity`.
+"""A published site as `Page`s, through its sitemaps.
 
 First all of it is fetched, then it is read. So a site that goes down midway gives no page instead of half of them, and
 the addresses can tell which version is the latest. One request follows the other, on one connection.
