@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ import uvicorn
 
 from chatbot_api.config import Settings
 from chatbot_api.main import create_app
+from chatbot_api.models.domain import Prompt, Usage
 from chatbot_api.testing import ScriptedGenerator
 from tests.unit.test_main import World
 
@@ -63,6 +65,42 @@ async def test_a_reader_who_leaves_stops_the_model(world: World, stream: bool) -
         asking.cancel()
 
         await asyncio.wait_for(world.model.stopped.wait(), timeout=20)
+
+
+class Errors(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+class SlowToStop(ScriptedGenerator):
+    """As a model is whose connection has to be closed: that takes more than one turn of the event loop."""
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
+        try:
+            async with aclosing(super().stream(prompt)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+
+async def test_a_reader_who_leaves_is_no_error(world: World) -> None:
+    world.model = SlowToStop(["Nodes ", "publish."], gate=1)
+    errors = Errors()
+    async with served(world) as client:
+        logging.getLogger().addHandler(errors)
+        async with client.stream("POST", "/chat", json=STREAMED) as response:
+            async for line in response.aiter_lines():
+                if line == "event: delta":
+                    break
+        await asyncio.wait_for(world.model.stopped.wait(), timeout=20)
+
+    assert errors.messages == []
 
 
 async def test_a_silent_stream_is_kept_alive(world: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from typing import Annotated, Any, assert_never
 
+from anyio import CancelScope
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -128,24 +129,26 @@ def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
 
 async def with_keep_alive(events: AsyncGenerator[bytes, None], seconds: float) -> AsyncIterator[bytes]:
     """The events, and a comment whenever none came for so long. Leaving closes them."""
-    async with aclosing(events):
-        waiting: asyncio.Task[bytes] | None = None
-        try:
-            while True:
-                waiting = waiting or asyncio.ensure_future(anext(events))
-                done, _ = await asyncio.wait((waiting,), timeout=seconds)
-                if not done:
-                    yield format_sse_event(comment="still here")
-                    continue
-                task, waiting = waiting, None
-                try:
-                    yield task.result()
-                except StopAsyncIteration:
-                    return
-        finally:
+    waiting: asyncio.Task[bytes] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait((waiting,), timeout=seconds)
+            if not done:
+                yield format_sse_event(comment="still here")
+                continue
+            task, waiting = waiting, None
+            try:
+                yield task.result()
+            except StopAsyncIteration:
+                return
+    finally:
+        # When a reader leaves, Starlette cancels whatever is waited for here, and again until nothing is.
+        with CancelScope(shield=True):
             if waiting is not None:
                 waiting.cancel()
                 await asyncio.wait((waiting,))
+            await events.aclose()
 
 
 async def _while_connected(request: Request, work: Coroutine[None, None, ChatResponse]) -> ChatResponse:

@@ -21,11 +21,13 @@ import json
 import logging
 import os
 import shutil
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import qdrant_edge as edge
 from filelock import FileLock, Timeout
@@ -59,6 +61,8 @@ logger = logging.getLogger(__name__)
 _NEVER_INDEX: Final = 1_000_000_000
 """No graph is built: scanning 50,000 passages takes some 4 ms (benchmarks/RESULTS.md), building takes a minute."""
 _SCROLL: Final = 256
+_REMEMBERED: Final = 8_192
+"""Passages of a generation, in some 16 MB."""
 _ROOM: Final = 48 * 2**20
 _ROOM_PER_PASSAGE: Final = 4096
 """Bytes of disk that a generation takes, and that each passage takes beside its vector; measured, and rounded up."""
@@ -79,7 +83,7 @@ class EdgeStore:
 
     async def search(self, query: SearchQuery) -> Candidates:
         generation = await self._generation()
-        return _search(generation.shard, self._encoder, query, has_vectors=generation.manifest.has_vectors)
+        return _search(generation.passages, self._encoder, query, has_vectors=generation.manifest.has_vectors)
 
     async def pages(self) -> Sequence[PageSummary]:
         generation = await self._generation()
@@ -211,7 +215,7 @@ class EdgeGeneration:
         for sample in samples:
             query = SearchQuery(sample.passage.text, sample.vector, limit=1)
             layout.check_found(
-                sample, _search(self._writable, self._encoder, query, has_vectors=self._manifest.has_vectors)
+                sample, _search(_Passages(self._writable), self._encoder, query, has_vectors=self._manifest.has_vectors)
             )
 
     async def publish(self) -> None:
@@ -264,6 +268,7 @@ class _Generation:
     stamp: tuple[int, int]
     manifest: Manifest
     shard: edge.EdgeShard = field(repr=False)
+    passages: _Passages = field(repr=False)
 
     def scroll(self, wanted: edge.Filter) -> Iterator[Passage]:
         return (layout.as_passage(point.id, point.payload) for point in self.records(wanted, True))
@@ -279,7 +284,30 @@ class _Generation:
                 return
 
 
-def _search(shard: edge.EdgeShard, encoder: Bm25Encoder, query: SearchQuery, *, has_vectors: bool) -> Candidates:
+class _Passages:
+    """Passages of a generation by their ids. Those found last are remembered: to read them takes the engine longer than
+    to find them."""
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self.shard: Final = shard
+        self._known: OrderedDict[str, Passage] = OrderedDict()
+
+    def of(self, ids: Sequence[str]) -> dict[str, Passage]:
+        unknown: list[int | UUID | str] = [each for each in ids if each not in self._known]
+        if unknown:
+            with _engine_errors():
+                records = self.shard.retrieve(unknown, True, False)
+            self._known |= ((str(record.id), layout.as_passage(record.id, record.payload)) for record in records)
+        found = {}
+        for each in ids:
+            self._known.move_to_end(each)
+            found[each] = self._known[each]
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return found
+
+
+def _search(passages: _Passages, encoder: Bm25Encoder, query: SearchQuery, *, has_vectors: bool) -> Candidates:
     weights = encoder.of_question(query.text, query.scope.locale)
     wanted: list[tuple[str, Any]] = []
     if query.vector is not None and has_vectors:
@@ -291,13 +319,12 @@ def _search(shard: edge.EdgeShard, encoder: Bm25Encoder, query: SearchQuery, *, 
             limit=query.limit,
             query=edge.Query.Nearest(vector, using=using),
             filter=_filter(query.scope),
-            with_payload=True,
         )
         for using, vector in wanted
     ]
     with _engine_errors():
-        found = shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
-    sides = {using: _hits(points) for (using, _), points in zip(wanted, found, strict=True)}
+        found = passages.shard.query_batch(edge.QueryBatchRequest(requests)) if requests else []
+    sides = {using: _hits(points, passages) for (using, _), points in zip(wanted, found, strict=True)}
     return Candidates(dense=sides.get(layout.DENSE, ()), lexical=sides.get(layout.LEXICAL, ()))
 
 
@@ -332,9 +359,10 @@ def _is_one_of(key: str, values: Sequence[str]) -> edge.FieldCondition:
     return edge.FieldCondition(key, match=edge.MatchAny(list(values)))
 
 
-def _hits(points: Sequence[edge.ScoredPoint]) -> tuple[Hit, ...]:
-    hits = [Hit(layout.as_passage(point.id, point.payload), point.score) for point in points]
-    return tuple(sorted(hits, key=lambda hit: (-hit.score, hit.passage.id)))
+def _hits(points: Sequence[edge.ScoredPoint], passages: _Passages) -> tuple[Hit, ...]:
+    scores = sorted(((str(point.id), point.score) for point in points), key=lambda found: (-found[1], found[0]))
+    known = passages.of([each for each, _ in scores])
+    return tuple(Hit(known[each], score) for each, score in scores)
 
 
 def _stamp(folder: Path) -> tuple[int, int]:
@@ -376,7 +404,8 @@ def _open_current(folder: Path) -> _Generation:
         stamp = _stamp(folder)
         try:
             home, manifest = _read_current(folder)
-            return _Generation(stamp, manifest, _open(home))
+            shard = _open(home)
+            return _Generation(stamp, manifest, shard, _Passages(shard))
         except IndexCorrupt:
             if _stamp(folder) == stamp:
                 raise

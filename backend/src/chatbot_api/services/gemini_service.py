@@ -10,8 +10,6 @@ import asyncio
 import logging
 import math
 import re
-import socket
-import ssl
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -40,6 +38,7 @@ from chatbot_api.errors import (
 )
 from chatbot_api.models.domain import Prompt, Quota, Remark, TitledText, Usage, Vector
 from chatbot_api.services.gemini_models import content, least_thinking, remark_on, scheme_of
+from chatbot_api.services.unreached import in_the_way
 from chatbot_api.services.vectors import unit_vectors
 
 if TYPE_CHECKING:
@@ -455,25 +454,9 @@ def _ours(model: str, exc: Exception) -> ModelError:
         case TimeoutError() | httpx2.TimeoutException():
             return ModelUnavailable(f"{model}: no answer in time")
         case OSError() | httpx2.HTTPError():
-            return ModelUnavailable(f"{model}: no connection ({_in_the_way(exc)})")
+            return ModelUnavailable(f"{model}: no connection ({in_the_way(exc)})")
         case _:
             return ModelUnavailable(f"{model}: unreadable answer ({type(exc).__name__})")
-
-
-def _in_the_way(exc: BaseException) -> str:
-    cause: BaseException | None = exc
-    while cause is not None:
-        match cause:
-            case socket.gaierror():
-                return "its name cannot be resolved"
-            case ssl.SSLCertVerificationError():
-                return "its certificate is not trusted; is the package ca-certificates installed?"
-            case ssl.SSLError():
-                return "no secure connection can be made"
-            case ConnectionRefusedError():
-                return "nothing listens there"
-        cause = cause.__cause__ or cause.__context__
-    return type(exc).__name__
 
 
 _CODE: Final = re.compile(r"[A-Z][A-Z_]{0,60}")

@@ -10,8 +10,6 @@ import hashlib
 import json
 import logging
 import re
-import socket
-import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
@@ -40,6 +38,7 @@ from chatbot_api.errors import (
     UsedUp,
 )
 from chatbot_api.models.domain import Prompt, Remark, TitledText, Usage, Vector
+from chatbot_api.services.unreached import in_the_way
 from chatbot_api.services.vectors import unit_vectors
 
 if TYPE_CHECKING:
@@ -245,7 +244,7 @@ class OpenAIClient:
                 case httpx.ProtocolError() | httpx.DecodingError():  # it may quote the server, so it stays here
                     raise part.unavailable(f"{model}: the answer broke off ({type(exc).__name__})") from None
                 case OSError() | httpx.TransportError():
-                    raise part.unavailable(f"{model}: no connection to {self._base_url}: {_in_the_way(exc)}") from exc
+                    raise part.unavailable(f"{model}: no connection to {self._base_url}: {in_the_way(exc)}") from exc
                 case _:
                     raise
 
@@ -613,19 +612,3 @@ def _retry_after(headers: Mapping[str, str]) -> float:
         when = parsedate_to_datetime(headers.get("retry-after", ""))
         return max(0.0, ((when if when.tzinfo else when.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
     return 0.0
-
-
-def _in_the_way(exc: BaseException) -> str:
-    cause: BaseException | None = exc
-    while cause is not None:
-        match cause:
-            case socket.gaierror():
-                return "its name cannot be resolved"
-            case ssl.SSLCertVerificationError():
-                return "its certificate is not trusted; name the file of its authority in SSL_CERT_FILE"
-            case ssl.SSLError():
-                return "no secure connection can be made; is it http:// and not https://?"
-            case ConnectionRefusedError():
-                return "nothing listens there"
-        cause = cause.__cause__ or cause.__context__
-    return type(exc).__name__
