@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 from google import genai
 from google.genai import types
-from tests.gemini_server import Break, GeminiServer, event
+from tests.gemini_server import GeminiServer, event
+from tests.loopback import Break
 
 from benchmarks.start import write_book
 

@@ -22,9 +22,9 @@ from chatbot_api.errors import (
     ModelUnavailable,
     SearchUnavailable,
 )
-from tests import qdrant_server
-from tests.gemini_server import Break, GeminiServer, Step, blocked, embeddings, error, event, quota_failure
-from tests.qdrant_server import QdrantServer
+from tests.gemini_server import GeminiServer, blocked, embeddings, error, event, quota_failure
+from tests.loopback import Break, Step
+from tests.qdrant_server import MALFORMED, QdrantServer
 
 VENDOR: Final = "the-vendors-own-words"
 """Stands in the body of every reply that a vendor words itself."""
@@ -59,12 +59,19 @@ def healthy(*_: object) -> None:
 # The model --------------------------------------------------------------------------------------------
 
 
-def writing(what: str, reason: type[AskbookError], *steps: Step, status: int = 200) -> Fault:
+def writing(what: str, reason: type[AskbookError], *steps: Step, status: int = 200, **limits: float) -> Fault:
     """Before the first word."""
-    return Fault("model", what, lambda gemini, _: gemini.always(WRITING, *steps, status=status), "extractive", reason)
+    return Fault(
+        "model",
+        what,
+        lambda gemini, _: gemini.always(WRITING, *steps, status=status),
+        "extractive",
+        reason,
+        settings=limits,
+    )
 
 
-def within(what: str, reason: type[AskbookError], *steps: Step) -> Fault:
+def within(what: str, reason: type[AskbookError], *steps: Step, **limits: float) -> Fault:
     """After the first words."""
     return Fault(
         "model",
@@ -73,6 +80,7 @@ def within(what: str, reason: type[AskbookError], *steps: Step) -> Fault:
         "extractive",
         ModelUnavailable,
         reason.code,
+        limits,
     )
 
 
@@ -116,8 +124,8 @@ _HALF_A_CHARACTER = 'data: {"candidates": [{"content": {"parts": [{"text": "Kn\u
 
 MODEL: Final = (
     *(writing(what, reason, body, status=status) for what, status, body, reason in ERRORS),
-    writing("hangs before its headers", ModelUnavailable, Break.HANG),
-    writing("hangs after its headers", ModelUnavailable, b"", Break.HANG),
+    writing("hangs before its headers", ModelUnavailable, Break.HANG, first_word_timeout_seconds=0.5),
+    writing("hangs after its headers", ModelUnavailable, b"", Break.HANG, first_word_timeout_seconds=0.5),
     writing("resets the connection", ModelUnavailable, Break.RESET),
     writing("malformed JSON", ModelUnavailable, f"data: {{{VENDOR}\r\n\r\n".encode()),
     writing("an error inside the stream", ModelUnavailable, error(503, "UNAVAILABLE", VENDOR)),
@@ -130,7 +138,7 @@ MODEL: Final = (
     writing("blocks the answer before its first word", ModelRefused, event(None, finish="SAFETY")),
     writing("would recite before its first word", ModelRefused, event(VENDOR, finish="RECITATION")),
     writing("an unknown finish reason without a word", ModelUnavailable, event("", finish="TIRED")),
-    within("hangs within the answer", AnswerCutShort, Break.HANG),
+    within("hangs within the answer", AnswerCutShort, Break.HANG, answer_timeout_seconds=2),
     within("resets the connection within the answer", AnswerCutShort, Break.RESET),
     within("is cut within an event", AnswerCutShort, b'data: {"candidates": [{"content"', Break.CUT),
     within("is cut within a character", AnswerCutShort, _HALF_A_CHARACTER, Break.CUT),
@@ -168,12 +176,13 @@ MODEL: Final = (
 # The embedder -----------------------------------------------------------------------------------------
 
 
-def embedding(what: str, *steps: Step, status: int = 200) -> Fault:
+def embedding(what: str, *steps: Step, status: int = 200, **limits: float) -> Fault:
     return Fault(
         "embedder",
         what,
         lambda gemini, _: gemini.always(EMBEDDING, *steps, status=status),
         reason=EmbedderUnavailable,
+        settings=limits,
     )
 
 
@@ -183,9 +192,9 @@ GOOD: Final = [0.5] * DIMENSIONS
 EMBEDDER: Final = (
     *(embedding(what, body, status=status) for what, status, body, _ in ERRORS),
     embedding("400 an empty text", error(400, "INVALID_ARGUMENT", f"contains an empty Part {VENDOR}"), status=400),
-    embedding("hangs before its headers", Break.HANG),
-    embedding("hangs within its body", b"{", Break.HANG),
-    embedding("trickles", *(step for _ in range(200) for step in (b" ", 0.02))),
+    embedding("hangs before its headers", Break.HANG, embed_timeout_seconds=0.3),
+    embedding("hangs within its body", b"{", Break.HANG, embed_timeout_seconds=0.3),
+    embedding("trickles", *(step for _ in range(999) for step in (b" ", 0.02)), embed_timeout_seconds=0.3),
     embedding("is cut within its body", b'{"embeddings": [', Break.CUT),
     embedding("resets the connection", Break.RESET),
     embedding("malformed JSON", f'{{"embeddings": [{VENDOR}'.encode()),
@@ -220,7 +229,9 @@ BOTH: Final = (
 # Search -----------------------------------------------------------------------------------------------
 
 
-def searching(what: str, *steps: qdrant_server.Step, status: int | None = None, **headers: str) -> Fault:
+def searching(
+    what: str, *steps: Step, status: int | None = None, limits: Mapping[str, float] | None = None, **headers: str
+) -> Fault:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Fault(
         "search",
@@ -229,6 +240,7 @@ def searching(what: str, *steps: qdrant_server.Step, status: int | None = None, 
         mode="",
         reason=SearchUnavailable,
         ends="",
+        settings=limits or {},
     )
 
 
@@ -250,10 +262,10 @@ SEARCH: Final = (
     searching("502 a page of HTML", f"<html>{VENDOR}</html>".encode(), status=502),
     searching("503 unavailable", status=503),
     searching("200 a page of HTML", f"<html>{VENDOR}</html>".encode(), status=200),
-    searching("malformed JSON", qdrant_server.MALFORMED, status=200),
-    searching("hangs", qdrant_server.Break.HANG),
-    searching("is cut within its body", qdrant_server.Break.CUT),
-    searching("resets the connection", qdrant_server.Break.RESET),
+    searching("malformed JSON", MALFORMED, status=200),
+    searching("hangs", Break.HANG, limits={"qdrant_timeout_seconds": 0.5}),
+    searching("is cut within its body", Break.CUT),
+    searching("resets the connection", Break.RESET),
     no_server("nothing listens at the address", NOWHERE),
     no_server("its name is not known (DNS)", NO_SUCH_HOST),
     no_server("no secure connection can be made (TLS)", "https"),

@@ -1,62 +1,26 @@
-"""The wire of OpenAI-compatible servers on a loopback socket: healthy until a test says otherwise.
-
-    async with OpenAIServer() as server:
-        server.reply(chunk("Half an ans"), Break.HANG)
-        ...
-        assert server.requests[0].body["messages"]
-
-It refuses what real servers refuse, each in the words of one of them, so that a wrong request fails a test.
+"""The wire of OpenAI-compatible servers on a loopback socket. It refuses what real servers refuse, each in the words of
+one of them, so that a wrong request fails a test.
 """
 
 from __future__ import annotations
 
-import asyncio
-import enum
 import hashlib
 import json
 import random
-import socket
-import struct
-from collections import deque
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Self
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from tests.loopback import LoopbackServer, Received, Reply, Step
 
 EMBEDDING_MODELS: Final = {"nomic-embed-text": 768, "bge-m3": 1024}
 """With the length of their vectors."""
 ANSWER_MODELS: Final = ("qwen3:8b", "gpt-5.4")
 
 
-class Break(enum.Enum):
-    HANG = "say nothing more until the client leaves"
-    CUT = "close the connection in the middle of the body"
-    RESET = "reset the connection"
+class OpenAIServer(LoopbackServer):
+    base_path: ClassVar = "/v1"
+    event_type: ClassVar = "text/event-stream; charset=utf-8"
 
-
-Step = bytes | Mapping[str, Any] | list[Any] | asyncio.Event | float | Break
-"""What a scripted reply does next: send bytes, send JSON (an event, where the call streams), wait for an event or for
-seconds, break.
-
-Headers go out with the first bytes, so a break before them is a break before the headers.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: Any
-
-    @property
-    def streams(self) -> bool:
-        return bool(self.body) and self.body.get("stream") is True
-
-
-class OpenAIServer:
     def __init__(
         self,
         *,
@@ -65,119 +29,38 @@ class OpenAIServer:
         unwanted: Collection[str] = (),
     ) -> None:
         """`key`: None for a server that wants none; `unwanted`: fields of a chat request that its models refuse."""
-        self.requests: list[Received] = []
-        self.connections = 0
-        """How many were ever opened."""
-        self.asked = asyncio.Event()
-        """Set when the first request is here."""
-        self.client_left = asyncio.Event()
-        """Set when a client closes its connection in the middle of a reply."""
-        self.nobody_connected = asyncio.Event()
+        super().__init__()
         self._key = key
         self._answer = answer
         self._unwanted = unwanted
-        self._scripts: deque[tuple[int, Mapping[str, str], tuple[Step, ...]]] = deque()
-        self._open: set[asyncio.StreamWriter] = set()
 
-    def reply(self, *steps: Step, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        """Scripts the next request that has no script yet."""
-        self._scripts.append((status, headers or {}, steps))
+    def streams(self, received: Received) -> bool:
+        return bool(received.body) and received.body.get("stream") is True
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        self.url = f"{self.origin}/v1"
-        return self
+    def encode(self, step: object, streams: bool) -> bytes:
+        data = json.dumps(step, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        return b"data: %b\n\n" % data if streams else data
 
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-        if self._open:
-            await self.nobody_connected.wait()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._open.add(writer)
-        self.nobody_connected.clear()
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self._answer_one(reader, writer):
-                    pass
-        finally:
-            writer.close()
-            self._open.discard(writer)
-            if not self._open:
-                self.nobody_connected.set()
-
-    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """True while the connection can be used again."""
-        received = await _receive(reader)
-        self.requests.append(received)
-        self.asked.set()
-        status, headers, steps = self._scripts.popleft() if self._scripts else self._healthy(received)
-        streams = received.streams and status == HTTPStatus.OK
-        head = _head(status, streams, headers)
-        for step in steps:
-            match step:
-                case asyncio.Event():
-                    if not await self._wait(step.wait(), reader):
-                        return False
-                case float():
-                    if not await self._wait(asyncio.sleep(step), reader):
-                        return False
-                case Break.HANG:
-                    return await self._wait(asyncio.Event().wait(), reader)
-                case Break.CUT:
-                    return False
-                case Break.RESET:
-                    _reset(writer)
-                    return False
-                case _:
-                    data = step if isinstance(step, bytes) else _encode(step, streams)
-                    writer.write(head + (b"%x\r\n%b\r\n" % (len(data), data) if data else b""))
-                    head = b""
-                    await writer.drain()
-        writer.write(head + b"0\r\n\r\n")
-        await writer.drain()
-        return True
-
-    async def _wait(self, time: Coroutine[Any, Any, Any], reader: asyncio.StreamReader) -> bool:
-        """False where the client left first. A client that waits for a reply sends nothing, so any read is its end."""
-        leaving = asyncio.create_task(reader.read(1))
-        waiting = asyncio.create_task(time)
-        await asyncio.wait({leaving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        if leaving.done():
-            waiting.cancel()
-            with suppress(ConnectionError):
-                leaving.result()
-            self.client_left.set()
-            return False
-        leaving.cancel()
-        await asyncio.wait({leaving})
-        return True
-
-    def _healthy(self, received: Received) -> tuple[int, Mapping[str, str], tuple[Step, ...]]:
+    async def healthy_reply(self, received: Received) -> Reply:
         fault = self._fault(received)
         if fault is not None:
             status, told = fault
-            return status, {}, (told,)
+            return Reply((told,), status)
         match received.path:
             case "/v1/models":
                 # As Ollama lists them: a name without a tag means the latest.
                 names = [*(f"{name}:latest" for name in EMBEDDING_MODELS), *ANSWER_MODELS]
-                return 200, {}, ({"object": "list", "data": [{"id": name, "object": "model"} for name in names]},)
+                return Reply(({"object": "list", "data": [{"id": name, "object": "model"} for name in names]},), 200)
             case "/v1/embeddings":
                 vectors = [vector_of(received.body["model"], text) for text in received.body["input"]]
-                return 200, {}, (embeddings(*vectors),)
+                return Reply((embeddings(*vectors),), 200)
         pieces = [chunk(""), *map(chunk, self._answer), chunk(None, finish="stop")]
         told = [usage(7, 3)] if (received.body.get("stream_options") or {}).get("include_usage") else []
-        return 200, {}, (*pieces, *told, DONE)
+        return Reply((*pieces, *told, DONE), 200)
 
     def _fault(self, received: Received) -> tuple[int, Step] | None:
         """What a real server would say against the request."""
-        if (received.method, received.path) not in _CALLS:
+        if (received.method, received.path) not in _CALLS or received.query:
             return 404, b"404 page not found"
         if self._key is not None and received.headers.get("authorization") != f"Bearer {self._key}":
             return 401, error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
@@ -255,30 +138,3 @@ def _embedding_fault(body: Mapping[str, Any]) -> Step | None:
     if "dimensions" in body:
         return error(f'Model "{body["model"]}" does not support matryoshka representation', "BadRequestError", 400)
     return None
-
-
-async def _receive(reader: asyncio.StreamReader) -> Received:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
-    first, *lines = head.strip().split("\r\n")
-    method, target, _ = first.split(" ")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Received(method, target, headers, json.loads(body) if body else None)
-
-
-def _encode(step: object, streams: bool) -> bytes:
-    data = json.dumps(step, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return b"data: %b\n\n" % data if streams else data
-
-
-def _head(status: int, streams: bool, headers: Mapping[str, str]) -> bytes:
-    kind = "text/event-stream; charset=utf-8" if streams else "application/json"
-    fields = {"Content-Type": kind, "Transfer-Encoding": "chunked", **headers}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode()
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    linger_not = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
-    writer.transport.abort()

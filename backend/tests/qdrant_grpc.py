@@ -18,7 +18,8 @@ from qdrant_client import grpc as wire
 from qdrant_client import models
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc
 
-from tests.qdrant_server import VENDOR_WORDS, Break, QdrantServer, Received
+from tests.loopback import Break, Received
+from tests.qdrant_server import VENDOR_WORDS, QdrantServer
 
 _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

@@ -15,30 +15,15 @@ already, and filters by fields without a payload index.
 from __future__ import annotations
 
 import asyncio
-import enum
 import json
-import socket
-import struct
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import unquote
 
 from qdrant_client import AsyncQdrantClient, models
 
-
-class Break(enum.Enum):
-    HANG = "say nothing more until the client leaves"
-    CUT = "close the connection in the middle of the body"
-    RESET = "reset the connection"
-    LOSE = "do what was asked, then close the connection without a word"
-
-
-Step = bytes | Mapping[str, Any] | asyncio.Event | float | Break
-"""What a scripted reply does next: send bytes, send JSON, wait for an event or for seconds, break."""
+from tests.loopback import Break, LoopbackServer, Received, Reply, Step
 
 HTML: Final = b"<!doctype html><html><title>Welcome to nginx!</title></html>"
 MALFORMED: Final = b'{"result": {"aliases": [}'
@@ -46,141 +31,47 @@ VENDOR_WORDS: Final = "panicked at lib/segment/src"
 """Stands in the body of a scripted status, unless the test gives another one. No error of ours may repeat it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    steps: tuple[Step, ...]
-    status: int | None
-    headers: Mapping[str, str]
-    at: str
-
-
-class QdrantServer:
+class QdrantServer(LoopbackServer):
     def __init__(self, *, key: str = "test-key", version: str = "1.20.0", strict: bool = True) -> None:
         """An empty key lets everyone in. `strict` is Cloud's strict mode."""
+        super().__init__()
         self.key = key
         self.version = version
         self.strict = strict
-        self.requests: list[Received] = []
         self.data = AsyncQdrantClient(":memory:")
         """To look into, and to damage."""
         self.indexed: defaultdict[str, dict[str, str]] = defaultdict(dict)
         """By collection: its payload indexes, and of which type they are."""
         self.status = "green"
         """Of every collection."""
-        self._once: list[Script] = []
-        self._always: Script | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self._nobody_connected = asyncio.Event()
 
     def reply(
         self, *steps: Step, status: int | None = None, headers: Mapping[str, str] | None = None, at: str = ""
     ) -> None:
         """Scripts the next request that has no script yet. Where the steps send nothing and do not break, the status
         is told with `VENDOR_WORDS`, and without a status the request is answered as always."""
-        self._once.append(Script(steps, status, headers or {}, at))
+        self._once.append((at, _scripted(steps, status, headers)))
 
     def always(
         self, *steps: Step, status: int | None = None, headers: Mapping[str, str] | None = None, at: str = ""
     ) -> None:
-        """As `reply`, for every request that has no script of its own."""
-        self._always = Script(steps, status, headers or {}, at)
+        """As `reply`, for every request that has no script of its own; forgets the last such script."""
+        self._always = {at: _scripted(steps, status, headers)}
 
     def healthy(self) -> None:
         """Forgets all scripts."""
         self._once.clear()
-        self._always = None
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**25)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
+        self._always.clear()
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
-        if self._open:
-            await self._nobody_connected.wait()
-        await self._server.wait_closed()
+        await super().__aexit__()
         await self.data.close()
 
-    # The wire -------------------------------------------------------------------------------------------
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        self._nobody_connected.clear()
-        try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self._answer_one(reader, writer):
-                    pass
-        finally:
-            writer.close()
-            self._open.discard(writer)
-            if not self._open:
-                self._nobody_connected.set()
-
-    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """True while the connection can be used again."""
-        begin = await reader.readexactly(1)
-        if begin == b"\x16":  # of TLS
-            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            return False
-        received = await _receive(begin, reader)
-        self.requests.append(received)
-        script = self.script_for(received)
-        status, sent = script.status or 200, False
-        for step in script.steps:
-            match step:
-                case asyncio.Event():
-                    if not await _wait(step.wait(), reader):
-                        return False
-                case float():
-                    if not await _wait(asyncio.sleep(step), reader):
-                        return False
-                case Break.HANG:
-                    return await _wait(asyncio.Event().wait(), reader)
-                case Break.CUT:
-                    writer.write(b"" if sent else _head(status, script.headers) + _piece(b'{"res'))
-                    await writer.drain()
-                    return False
-                case Break.RESET:
-                    _reset(writer)
-                    return False
-                case Break.LOSE:
-                    await self.answer(received)
-                    return False
-                case _:
-                    data = step if isinstance(step, bytes) else json.dumps(step).encode()
-                    writer.write((b"" if sent else _head(status, script.headers)) + _piece(data))
-                    sent = True
-                    await writer.drain()
-        if not sent:
-            status, body = (script.status, _error(VENDOR_WORDS)) if script.status else await self.answer(received)
-            writer.write(_head(status, script.headers) + _piece(body))
-        writer.write(_piece(b""))
-        await writer.drain()
-        return True
-
-    def script_for(self, received: Received) -> Script:
-        for script in self._once:
-            if script.at in received.path:
-                self._once.remove(script)
-                return script
-        if self._always is not None and self._always.at in received.path:
-            return self._always
-        return Script((), None, {}, "")
-
     # What a healthy server does -------------------------------------------------------------------------
+
+    async def healthy_reply(self, received: Received) -> Reply:
+        status, body = await self.answer(received)
+        return Reply((body,), status)
 
     async def answer(self, received: Received) -> tuple[int, bytes]:
         if received.path == "/":  # needs no key
@@ -293,6 +184,14 @@ class QdrantServer:
                 )
 
 
+def _scripted(steps: tuple[Step, ...], status: int | None, headers: Mapping[str, str] | None) -> Reply:
+    if status is not None and all(isinstance(step, asyncio.Event | float) for step in steps):
+        steps = (*steps, _error(VENDOR_WORDS))
+    if steps == (Break.CUT,):
+        steps = (b'{"res', Break.CUT)
+    return Reply(steps, status, headers or {})
+
+
 class _Refused(Exception):
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -323,45 +222,3 @@ def _as_json(value: Any) -> Any:
 
 def _error(text: str) -> bytes:
     return json.dumps({"status": {"error": text}, "time": 0.001}).encode()
-
-
-async def _receive(begin: bytes, reader: asyncio.StreamReader) -> Received:
-    head = (begin + await reader.readuntil(b"\r\n\r\n")).decode("ascii")
-    first, *lines = head.strip().split("\r\n")
-    method, target, _ = first.split(" ")
-    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    url = urlsplit(target)
-    return Received(method, url.path, url.query, headers, json.loads(body) if body else None)
-
-
-async def _wait(time: Coroutine[Any, Any, Any], reader: asyncio.StreamReader) -> bool:
-    """False where the client left first. A client that waits for a reply sends nothing, so any read is its end."""
-    leaving = asyncio.create_task(reader.read(1))
-    waiting = asyncio.create_task(time)
-    await asyncio.wait({leaving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if leaving.done():
-        waiting.cancel()
-        with suppress(ConnectionError):
-            leaving.result()
-        return False
-    leaving.cancel()
-    await asyncio.wait({leaving})
-    return True
-
-
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    told = {"Content-Type": "application/json", "Transfer-Encoding": "chunked", **headers}
-    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {value}" for name, value in told.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def _piece(data: bytes) -> bytes:
-    """Of a chunked body; an empty one ends it."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    linger_not = struct.pack("ii", 1, 0)
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
-    writer.transport.abort()

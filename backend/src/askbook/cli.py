@@ -152,19 +152,34 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command("eval")
 def evaluate(
-    questions: Annotated[Path, typer.Argument(help="A file with one question a line, as JSON.")],
+    questions: Annotated[
+        Path | None, typer.Argument(help="A file with one question a line, as JSON.", show_default=False)
+    ] = None,
+    answers: Annotated[bool, typer.Option("--answers", help="Have them answered as well, and check that.")] = False,
+    golden: Annotated[Path | None, typer.Option(help="Instead of QUESTIONS: what a site must answer, as YAML.")] = None,
+    site: Annotated[str | None, typer.Option(help="With --golden: the site to check, built or as Markdown.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="With --golden: note where questions are answered now.")
+    ] = False,
+    compare: Annotated[Path | None, typer.Option(help="A run that was saved: tell what got better or worse.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Keep this run in a file, to compare others with it.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with plots, for a browser.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="With --golden: write a summary for a pull request.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well the index finds the pages that answer the questions of a file."""
-    from askbook import evaluation
-
-    async def measure() -> evaluation.Evaluation:
-        wanted = evaluation.read_questions(questions)
-        async with _services(_settings()) as services:
-            return await evaluation.evaluate(services.rag, wanted)
-
-    result = _run(measure())
-    typer.echo(evaluation.as_json_text(result) if as_json else evaluation.as_text(result))
+    """Measure how well questions are answered, or check that a site still answers them."""
+    if golden is None:
+        if questions is None:
+            _fail("QUESTIONS is missing: askbook eval questions.jsonl", WRONG_USAGE)
+        if site or write or markdown:
+            _fail("--site, --write and --markdown go with --golden", WRONG_USAGE)
+        _measure(questions, answers=answers, compare=compare, save=save, html=html, as_json=as_json)
+    else:
+        if questions or answers or html:
+            _fail("QUESTIONS, --answers and --html do not go with --golden", WRONG_USAGE)
+        if site is None:
+            _fail("--site is missing: askbook eval --golden golden.yaml --site build/", WRONG_USAGE)
+        _check(golden, site, write=write, compare=compare, save=save, markdown=markdown, as_json=as_json)
 
 
 # Doing ------------------------------------------------------------------------------------------------
@@ -264,6 +279,80 @@ async def _ask(
                 elif isinstance(event, TurnDone):
                     return event.answer, turn.thread_id, turn.message_id
     raise AskbookError("the answer ended without its end")
+
+
+def _measure(
+    questions: Path, *, answers: bool, compare: Path | None, save: Path | None, html: Path | None, as_json: bool
+) -> None:
+    from askbook import evaluation
+    from askbook.evaluation.compare import compare as compared_with
+    from askbook.evaluation.told import as_text
+
+    async def measure() -> tuple[evaluation.Evaluation | None, evaluation.Evaluation]:
+        wanted = evaluation.read_questions(questions)
+        old = evaluation.read_run(compare) if compare else None
+        # Remembered vectors would make the answers look quicker than a reader's.
+        settings = _settings().model_copy(update={"question_cache_size": 0})
+        async with _services(settings) as services:
+            with _counting(len(wanted)) as on_asked:
+                store = services.store if answers else None
+                return old, await evaluation.evaluate(services.rag, wanted, answered_from=store, on_asked=on_asked)
+
+    old, result = _run(measure())
+    comparison = compared_with(old, result) if old else None
+    with _told():
+        if save:
+            save.write_text(result.as_json_text(), encoding="utf-8")
+        if html:
+            from askbook.evaluation.report import as_html
+
+            html.write_text(as_html(result, old, comparison), encoding="utf-8")
+    if as_json:
+        compared = {"compared": comparison.as_json()} if comparison else {}
+        typer.echo(json.dumps({**result.as_json(), **compared}, indent=2))
+    else:
+        typer.echo(as_text(result, comparison))
+
+
+def _check(
+    golden: Path,
+    site: str,
+    *,
+    write: bool,
+    compare: Path | None,
+    save: Path | None,
+    markdown: Path | None,
+    as_json: bool,
+) -> None:
+    from askbook import golden_told
+    from askbook.golden import BadGolden, check, read_golden, read_golden_run, worse, write_golden
+
+    settings = _settings()
+    try:
+        entries = read_golden(golden, may_be_open=write)
+        before = read_golden_run(compare) if compare else None
+    except BadGolden as exc:
+        _fail(str(exc), WRONG_USAGE)
+    place = _place(site)
+    if site.startswith(("http://", "https://")) or not Path(place).is_dir():
+        _fail(f"--site {site}: it is no folder", WRONG_USAGE)
+    vectors = settings.data_dir / VECTORS if settings.data_dir.is_dir() else None
+    with _told(), _progress(quiet=as_json) as on_progress:
+        run, filled = asyncio.run(check(entries, place, settings, vectors=vectors, on_progress=on_progress))
+    passed = not worse(run, before)
+    told = json.dumps(run.as_json(passed=passed), indent=2, ensure_ascii=False)
+    with _told():
+        if write:
+            write_golden(golden, filled)
+        if save:
+            save.write_text(told + "\n", encoding="utf-8")
+        if markdown:
+            markdown.write_text(golden_told.as_markdown(run, before), encoding="utf-8")
+    typer.echo(told if as_json else golden_told.as_text(run, before))
+    for source, reason in run.bad_pages.items():
+        typer.echo(f"skipped {source}: {reason}", err=True)
+    if not passed:
+        raise typer.Exit(FAILED)
 
 
 @asynccontextmanager
@@ -382,6 +471,20 @@ def _progress(*, quiet: bool) -> Generator[Callable[[Progress], None], None, Non
                 typer.echo(f"{progress.step} {progress.done} of {progress.total}: {_left(progress)}", err=True)
 
         yield say
+
+
+@contextmanager
+def _counting(total: int) -> Generator[Callable[[int], None], None, None]:
+    """How many of so many questions are through, on a terminal alone."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("asking", total=total)
+        yield lambda done: bars.update(task, completed=done)
 
 
 def _left(progress: Progress) -> str:

@@ -16,7 +16,8 @@ from chatbot_api.services.openai_service import OpenAIClient, OpenAIGenerator
 from chatbot_api.testing import ScriptedGenerator
 from tests import openai_server
 from tests.contract.test_embedders import gemini
-from tests.gemini_server import Break, GeminiServer, error, event
+from tests.gemini_server import GeminiServer, error, event
+from tests.loopback import Break
 from tests.openai_server import OpenAIServer, chunk, usage
 
 PROMPT = Prompt(system="Answer.", history=(), user="What is a topic?")
@@ -76,7 +77,7 @@ class OpenAIWorld:
 
     @asynccontextmanager
     async def breaks_off(self) -> AsyncGenerator[Generator, None]:
-        async with self._server(chunk("One "), openai_server.Break.RESET) as generator:
+        async with self._server(chunk("One "), Break.RESET) as generator:
             yield generator
 
     @asynccontextmanager

@@ -20,7 +20,8 @@ from qdrant_indexer.indexing import Origin, Progress, Report, index
 from qdrant_indexer.pace import Ledger, Pace
 from qdrant_indexer.vector_cache import VectorCache
 from tests.fast_clock import FastClock
-from tests.gemini_server import Break, FreePlan, GeminiServer, Step, embeddings, error, event
+from tests.gemini_server import FreePlan, GeminiServer, embeddings, error, event
+from tests.loopback import Break, Step
 
 MODEL = "gemini-embedding-001"
 KEY = SecretStr("test-key")

@@ -16,7 +16,7 @@ from qdrant_indexer.indexing import Origin, index
 from qdrant_indexer.pace import Ledger, Pace
 from qdrant_indexer.sources.choose import open_source
 from qdrant_indexer.vector_cache import VectorCache
-from tests.gemini_server import GeminiServer
+from tests.gemini_server import GeminiServer, call_of
 
 
 @dataclass
@@ -82,7 +82,7 @@ async def test_a_setup_in_order_has_nothing_to_mend_and_spends_no_quota(setup: S
     assert statuses(found) == dict.fromkeys(
         ("disk", "engine", "index", "source", "embedder", "answers", "cors"), "ok"
     ), found
-    assert {request.call for request in setup.gemini.requests} == {"models"}
+    assert {call_of(request) for request in setup.gemini.requests} == {"models"}
 
 
 async def test_a_key_that_is_not_known_is_told_with_its_setting(setup: Setup) -> None:

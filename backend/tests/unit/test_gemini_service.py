@@ -43,7 +43,8 @@ from chatbot_api.models.domain import Message, Prompt, TitledText, Usage
 from chatbot_api.ports import Embedder, Generator
 from chatbot_api.services.gemini_models import remark_on
 from chatbot_api.services.gemini_service import GeminiService
-from tests.gemini_server import Break, GeminiServer, Step, blocked, embeddings, error, event, quota_failure, vector_of
+from tests.gemini_server import GeminiServer, blocked, embeddings, error, event, quota_failure, vector_of
+from tests.loopback import Break, Step
 
 KEY = "AIza-not-a-real-key"
 DIMENSIONS = 128

@@ -85,6 +85,7 @@ def test_an_answer_has_the_whole_contract(client: TestClient) -> None:
             "thread_id",
             "message_id",
             "notice",
+            "grounding",
             "index",
             "timings_ms",
         )

@@ -44,7 +44,8 @@ from chatbot_api.models.domain import Message, Prompt, TitledText, Usage
 from chatbot_api.ports import Embedder, Generator
 from chatbot_api.services import openai_service
 from chatbot_api.services.openai_service import OpenAIClient, OpenAIEmbedder, OpenAIGenerator
-from tests.openai_server import DONE, Break, OpenAIServer, Step, chunk, embeddings, error, usage, vector_of
+from tests.loopback import Break, Step
+from tests.openai_server import DONE, OpenAIServer, chunk, embeddings, error, usage, vector_of
 
 KEY = "sk-not-a-real-key"
 MODEL = "nomic-embed-text"

@@ -24,8 +24,9 @@ from qdrant_indexer.indexing import Origin, index
 from qdrant_indexer.pace import Ledger, Pace
 from qdrant_indexer.vector_cache import VectorCache
 from tests.conftest import manifest, passage
+from tests.loopback import Break
 from tests.qdrant_grpc import QdrantGrpc
-from tests.qdrant_server import HTML, MALFORMED, VENDOR_WORDS, Break, QdrantServer
+from tests.qdrant_server import HTML, MALFORMED, VENDOR_WORDS, QdrantServer
 
 BOOK = [
     passage("A node publishes messages to a topic.", page="/docs/topics"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
 
+from chatbot_api.answering import prompts
 from chatbot_api.answering.scope import WantedScope
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
+    AnswerWithheld,
     AskbookError,
     EmbedderUnavailable,
     IndexMismatch,
@@ -31,6 +34,7 @@ from chatbot_api.models.domain import (
     Entry,
     Message,
     Passage,
+    Prompt,
     SearchQuery,
     SourcesFound,
     TextDelta,
@@ -380,3 +384,107 @@ async def test_get_rag_response_is_the_text_of_the_answer() -> None:
     text = await RagService(embedder, index, ScriptedGenerator(["Nodes publish [1]."])).get_rag_response("What is it?")
 
     assert text == "Nodes publish [1]."
+
+
+# Follow-ups -------------------------------------------------------------------------------------------
+
+SAID = (Message("reader", "What does an action send?"), Message("assistant", "Feedback [1]."))
+
+
+class Rewriter(ScriptedGenerator):
+    """Makes a question stand alone, and answers."""
+
+    def __init__(self, standalone: str, error: AskbookError | None = None) -> None:
+        super().__init__(["Yes [1]."])
+        self._standalone = standalone
+        self._failure = error
+
+    @property
+    def rewritings(self) -> int:
+        return sum("understandable without the conversation" in prompt.system for prompt in self.prompts)
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
+        self.prompts.append(prompt)
+        if "understandable without the conversation" not in prompt.system:
+            yield "Yes [1]."
+        elif self._failure is not None:
+            raise self._failure
+        else:
+            yield self._standalone
+
+
+async def test_without_a_model_a_follow_up_is_searched_for_with_the_question_before_it() -> None:
+    embedder, index = await book()
+
+    answer = await answer_of(RagService(embedder, index, None), "Why is that?", history=SAID)
+
+    assert answer.citations[0].page == "/docs/actions"
+
+
+async def test_a_follow_up_is_searched_for_as_the_model_makes_it_stand_alone() -> None:
+    embedder, index = await book()
+    model = Rewriter("What are the names of topics?")
+
+    answer = await answer_of(RagService(embedder, index, model), "And of the other one?", history=SAID)
+
+    assert model.rewritings == 1
+    assert "What are the names of topics?" in embedder.asked
+    assert answer.citations[0].page == "/docs/topics"
+    assert "And of the other one?" in model.prompts[-1].user, "the reader's own words are what is answered"
+
+
+async def test_a_question_that_stands_alone_waits_for_no_rewriting() -> None:
+    embedder, index = await book()
+    model = Rewriter("Never asked")
+
+    await answer_of(RagService(embedder, index, model), "What goal and feedback does an action send?", history=SAID)
+
+    assert model.rewritings == 0
+
+
+@pytest.mark.parametrize("failure", [ModelUnavailable("down"), None], ids=["fails", "chats"])
+async def test_a_rewriting_that_is_none_leaves_the_search_by_rules(failure: AskbookError | None) -> None:
+    embedder, index = await book()
+    model = Rewriter("Here you are:\nWhat are topics?", failure)
+
+    answer = await answer_of(RagService(embedder, index, model), "Why is that?", history=SAID)
+
+    assert (answer.mode, answer.notice) == ("generated", "")
+    assert answer.citations[0].page == "/docs/actions"
+
+
+async def test_a_model_that_tells_its_instructions_is_stopped_before_it_has_told_them() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["Nodes publish [1]. I was told: ", *prompts.SYSTEM, " and more"])
+    rag = RagService(embedder, index, model)
+    question = await rag.question("What is a topic?")
+    told = ""
+
+    with pytest.raises(AnswerWithheld):  # noqa: PT012 - what came before matters as well
+        async for event in rag.answer(question):
+            told += event.text if isinstance(event, TextDelta) else ""
+
+    assert told.startswith("Nodes publish [1].")
+    assert prompts.SYSTEM[:40] not in told
+    assert model.stopped.is_set()
+
+
+async def test_a_model_may_say_that_the_book_answers_only_a_part() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["PARTLY_IN", "_DOCS\nA node publishes messages to a topic [1]."])
+
+    answer = await answer_of(RagService(embedder, index, model), "What is a topic?")
+
+    assert (answer.state, answer.text) == ("partial", "A node publishes messages to a topic [1].")
+
+
+async def test_a_sentence_that_no_passage_bears_out_is_marked_and_told() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["A node publishes messages to a topic [1]. It costs 250 dollars a year [1]."])
+
+    answer = await answer_of(RagService(embedder, index, model), "What is a topic?")
+
+    [span] = answer.grounding.unsupported
+    assert answer.text[span.start : span.end] == "It costs 250 dollars a year"
+    assert answer.state == "partial"
+    assert "not borne out" in answer.notice

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from chatbot_api.answering.visible import visible
+
 _FENCE: Final = re.compile(r"(`{3,})[^\n]*\n")
 _SENTENCE_END: Final = re.compile(
     r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[`]*[A-Z0-9À-Þ`\u0400-\uffff])|(?<=[\u3002\uff01\uff1f])"
@@ -22,9 +24,14 @@ _KEPT_OR_MARK: Final = re.compile(
     r"|(?<!`)(?P<run>`+)(?!`)[^\n]*?(?<!`)(?P=run)(?!`)"
     r"|^\*\*[^\n*`\[<\\]*\*\*$"
     r"|^\$\$\n(?:(?!\]\(|\]\[|<[A-Za-z!/?]|`|\n\n)[\s\S])*?\n\$\$$)"
-    r"|(?P<mark>[\[<`*]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~))",
+    r"|(?P<address>(?i:https?://|ftp://|www\.)[^\s<`\[\\]*)(?=[<`\[\\])"
+    r"|(?P<mark>[\[<`*]|(?<![^\W_])_|_(?![^\W_])|\\(?=[!-/:-@\[-`{-~])|^ *~(?=~~)"
+    r"|&(?=#?[A-Za-z0-9]{1,31};))",
     re.MULTILINE,
 )
+
+_DELIMITERS: Final = re.compile(r"^[ \t>]*[|:-][ \t|:-]*$", re.MULTILINE)
+_PIPE: Final = re.compile(r"(?<!\\)\|")
 
 UnitKind = Literal["sentence", "item", "table", "code", "maths"]
 
@@ -87,12 +94,28 @@ def stem(word: str) -> str:
 
 
 def inert(markdown: str) -> str:
-    """The same words where no mark in them can become a link, HTML, emphasis or a marker of ours.
+    """The same words where no mark in them can become a link, HTML, emphasis, an entity or a marker of ours.
 
     The book is data: words such as `[1]`, `*args` or `[a](b)` in its prose are words. Code, labels and formulas stay as
-    they are.
+    they are, but where a table would cut code at its `|`. Hidden characters go.
     """
-    return _KEPT_OR_MARK.sub(lambda found: found["kept"] or f"\\{found['mark']}", markdown)
+    markdown = visible(markdown)
+    has_table = bool(_DELIMITERS.search(markdown))
+    return _KEPT_OR_MARK.sub(lambda found: _inert(found, has_table=has_table), markdown)
+
+
+def _inert(found: re.Match[str], *, has_table: bool) -> str:
+    kept, run = found["kept"], found["run"]
+    if found["address"]:
+        return f"{inert(found['address'])} "  # a renderer that links it would take the backslash behind it along
+    if not kept:
+        return f"\\{found['mark']}"
+    if not run or not has_table or "|" not in kept:
+        return kept
+    if "\\\\|" in kept:  # renderers differ in what is escaped
+        ticks = "\\`" * len(run)
+        return f"{ticks}{inert(kept[len(run) : -len(run)])}{ticks}"
+    return _PIPE.sub(r"\\|", kept)
 
 
 def plain(text: str) -> str:

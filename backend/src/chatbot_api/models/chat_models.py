@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from chatbot_api.models.domain import Answer, Citation, Mode, Nearest, State, Timings
+from chatbot_api.models.domain import Answer, Citation, Grounding, Mode, Nearest, State, Timings
 
 MAX_QUERY = 4_000
 
@@ -68,6 +68,22 @@ class NearestModel(BaseModel):
     url: str
 
 
+class SpanModel(BaseModel):
+    """A part of `response`, in characters (code points); `end` is the first one after it."""
+
+    start: int
+    end: int
+
+
+class CodeSpanModel(SpanModel):
+    verbatim: bool
+
+
+class GroundingModel(BaseModel):
+    unsupported: list[SpanModel] = Field(description="Sentences that no passage bears out.")
+    code: list[CodeSpanModel] = Field(description="Fenced code, and whether it stands in a passage as it is.")
+
+
 class IndexModel(BaseModel):
     generation: str
     built_at: datetime
@@ -90,6 +106,7 @@ class ChatResponse(BaseModel):
     thread_id: str
     message_id: str
     notice: str = Field(description="Why the answer is less than it could be, in plain words; empty where it is not.")
+    grounding: GroundingModel
     index: IndexModel
     timings_ms: TimingsModel
 
@@ -140,12 +157,20 @@ def as_response(answer: Answer, thread_id: str, message_id: str) -> ChatResponse
         thread_id=thread_id,
         message_id=message_id,
         notice=answer.notice,
+        grounding=as_grounding(answer.grounding),
         index=IndexModel(
             generation=answer.manifest.generation,
             built_at=answer.manifest.built_at,
             source_revision=answer.manifest.source_revision,
         ),
         timings_ms=as_timings(answer.timings),
+    )
+
+
+def as_grounding(grounding: Grounding) -> GroundingModel:
+    return GroundingModel(
+        unsupported=[SpanModel(start=span.start, end=span.end) for span in grounding.unsupported],
+        code=[CodeSpanModel(start=code.start, end=code.end, verbatim=code.verbatim) for code in grounding.code],
     )
 
 

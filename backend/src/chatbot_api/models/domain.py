@@ -305,6 +305,30 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an answer's text, in characters; `end` is the first one after it."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSpan(Span):
+    verbatim: bool
+    """Whether it stands in a passage as it is; otherwise the model adapted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounding:
+    """How an answer's text holds against the passages that it was written from."""
+
+    unsupported: tuple[Span, ...] = ()
+    """Sentences that no passage bears out."""
+    code: tuple[CodeSpan, ...] = ()
+    """Fenced code, with its fences."""
+
+
+@dataclass(frozen=True, slots=True)
 class Nearest:
     """A page to look at where the book does not answer."""
 
@@ -337,6 +361,8 @@ class Answer:
     """Why the answer is less than it could be, in words for the reader; empty where it is not."""
     usage: Usage | None = None
     """None where no model wrote it, or the model did not tell."""
+    grounding: Grounding = field(default_factory=Grounding)
+    """Nothing in it where the answer is the book's own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,26 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from time import perf_counter
 
-from chatbot_api.answering import context, evidence, extractive, links, prompts
+from chatbot_api.answering import context, evidence, extractive, follow_ups, links, prompts
+from chatbot_api.answering.admission import Admission
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
+from chatbot_api.answering.grounding import ground
 from chatbot_api.answering.scope import Catalog, WantedScope
+from chatbot_api.answering.unsaid import Unsaid
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
+    AnswerWithheld,
     AskbookError,
     EmbedderUnavailable,
     IndexMismatch,
     ModelError,
     ModelPackageError,
+    ModelRefused,
     ModelUnavailable,
 )
 from chatbot_api.models.domain import (
@@ -50,6 +56,9 @@ from chatbot_api.ports import Embedder, Generator, VectorStore
 logger = logging.getLogger(__name__)
 
 _NEAREST = 3
+_NOT_BORNE_OUT = "Some of this is not borne out by the passages that it points to: check it there."
+_REWRITING = 4.0
+"""Seconds that a model has to make a question stand alone: a reader is waiting."""
 
 
 class RagService:
@@ -143,7 +152,7 @@ class RagService:
         clock = _Clock()
         manifest = await self.manifest()
         yield Progress("searching")
-        candidates, notices = await self._found(question, manifest, clock)
+        searched, candidates, notices = await self._found(question, manifest, clock)
         hits = context.choose(rank_pages(candidates), self._context_passages)
         if question.selection and question.page is not None:
             around = await self._store.passages(question.page)
@@ -151,7 +160,8 @@ class RagService:
         clock.searched()
         turn = _Turn(manifest, self._site_url or manifest.site_url, tuple(hits), notices, clock)
 
-        if not question.selection and evidence.says_nothing(candidates, manifest.embedding_model):
+        depends = question.selection or follow_ups.leans(question.text, question.history)
+        if not depends and evidence.says_nothing(searched, candidates, manifest.embedding_model):
             yield turn.not_in_docs("search")
             return
         yield SourcesFound(tuple(hits))
@@ -172,17 +182,45 @@ class RagService:
                     raise
                 logger.warning("model failed, quoting instead code=%s cause=%s", exc.code, exc)
                 turn.notices.append(ModelUnavailable.public if isinstance(exc, AnswerCutShort) else exc.public)
-        for event in _quoted(question, turn):
+        for event in _quoted(searched, turn):
             yield event
 
     async def search(self, question: Question) -> Candidates:
         """Retrieval alone, as `answer` does it."""
-        candidates, _ = await self._found(question, await self.manifest(), _Clock())
+        _, candidates, _ = await self._found(question, await self.manifest(), _Clock())
         return candidates
 
-    async def _found(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[Candidates, list[str]]:
-        """What the question's words and meaning find, and a notice where words alone had to do."""
-        text = _searched(question)
+    async def _found(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[str, Candidates, list[str]]:
+        """What was searched for, what was found, and a notice where words alone had to do.
+
+        A question that leans on the conversation is searched for as rules make it stand alone, while a model, where
+        there is one, does it better; only then is there a second search.
+        """
+        if self._generator is None or not follow_ups.leans(question.text, question.history):
+            return await self._looked_up(_searched(question), question, manifest, clock)
+        rewriting = asyncio.create_task(self._rewritten(self._generator, question))
+        try:
+            found = await self._looked_up(_searched(question), question, manifest, clock)
+            standalone = await rewriting
+        finally:
+            rewriting.cancel()
+            await asyncio.gather(rewriting, return_exceptions=True)
+        return await self._looked_up(standalone, question, manifest, clock) if standalone else found
+
+    async def _rewritten(self, generator: Generator, question: Question) -> str:
+        """The question as a model makes it stand alone; empty where it did not, in time."""
+        asked = follow_ups.prompt(question.text, question.history)
+        try:
+            async with asyncio.timeout(_REWRITING), aclosing(generator.stream(asked)) as pieces:
+                reply = "".join([piece async for piece in pieces if isinstance(piece, str)])
+        except (ModelError, TimeoutError) as exc:
+            logger.info("question not rewritten cause=%s", str(exc) or type(exc).__name__)
+            return ""
+        return follow_ups.as_standalone(reply)
+
+    async def _looked_up(
+        self, text: str, question: Question, manifest: Manifest, clock: _Clock
+    ) -> tuple[str, Candidates, list[str]]:
         # The words need no vector, so they are searched for while it is made.
         by_words = asyncio.create_task(self._store.search(SearchQuery(text, None, question.scope, self._candidates)))
         try:
@@ -191,7 +229,7 @@ class RagService:
             by_meaning = Candidates()
             if vector is not None:
                 by_meaning = await self._store.search(SearchQuery("", vector, question.scope, self._candidates))
-            return Candidates(by_meaning.dense, (await by_words).lexical), notices
+            return text, Candidates(by_meaning.dense, (await by_words).lexical), notices
         finally:
             by_words.cancel()
             await asyncio.gather(by_words, return_exceptions=True)
@@ -220,36 +258,35 @@ class RagService:
     async def _generated(
         self, generator: Generator, question: Question, turn: _Turn
     ) -> AsyncGenerator[AnswerEvent, None]:
-        prompt = prompts.answer_prompt(question, [hit.passage for hit in turn.hits])
-        cited = CitedText([hit.passage for hit in turn.hits], turn.cite)
-        opening = ""
-        begun = False
+        passages = [hit.passage for hit in turn.hits]
+        cited = CitedText(passages, turn.cite)
+        admission, unsaid = Admission(), Unsaid(prompts.SYSTEM, [passage.text for passage in passages])
         yield Progress("writing")
         try:
-            async with aclosing(generator.stream(prompt)) as pieces:
+            async with aclosing(generator.stream(prompts.answer_prompt(question, passages))) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Usage):
                         turn.usage = piece
                         continue
                     turn.clock.first_word()
-                    if not begun:
-                        opening += piece
-                        if prompts.NOT_IN_DOCS.startswith(opening.strip()):
-                            continue  # it may be the admission that the book does not say
-                        if opening.strip().startswith(prompts.NOT_IN_DOCS):
-                            break
-                        begun, piece = True, opening
-                    for event in cited.feed(piece):
+                    shown = admission.hear(piece)
+                    if admission.state == "not_in_docs":
+                        break
+                    for event in cited.feed(unsaid.passed(shown)):
                         yield event
+                    if unsaid.stopped:
+                        what = f"{generator.model}: told what it is instructed to do"
+                        raise AnswerWithheld(what) if cited.text else ModelRefused(what)
         except AnswerTooLong as exc:
             logger.warning("answer at its longest cause=%s", exc)
             turn.notices.append(exc.public)
-        if not begun:
+        last = admission.end()
+        if admission.state == "not_in_docs":
             yield turn.not_in_docs("generated")
             return
-        for event in cited.end():
+        for event in [*cited.feed(last), *cited.end()]:
             yield event
-        yield turn.done(cited.text.strip(), "answered", "generated", cited.citations)
+        yield turn.generated(cited, question.text, admission.state or "answered")
 
 
 class _Clock:
@@ -306,6 +343,18 @@ class _Turn:
         timings = self.clock.timings()
         return TurnDone(Answer(text, state, mode, citations, nearest, self._manifest, timings, notice, self.usage))
 
+    def generated(self, cited: CitedText, asked: str, state: State) -> TurnDone:
+        """An answer with sentences that no passage bears out is one in part, whatever the model says."""
+        text = cited.text.strip()
+        given = [hit.passage for hit in self.hits]
+        by_id = {passage.id: passage for passage in given}
+        behind = {citation.number: by_id[citation.passage_id] for citation in cited.citations}
+        grounding = ground(text, behind, given, asked)
+        if grounding.unsupported:
+            self.notices.append(_NOT_BORNE_OUT)
+        done = self.done(text, "partial" if grounding.unsupported else state, "generated", cited.citations)
+        return TurnDone(replace(done.answer, grounding=grounding))
+
     def not_in_docs(self, mode: Mode) -> TurnDone:
         pages = dict.fromkeys(hit.passage.its_page() for hit in self.hits)
         nearest = tuple(
@@ -318,11 +367,11 @@ class _Turn:
         return self.done(text, "not_in_docs", mode, (), nearest)
 
 
-def _quoted(question: Question, turn: _Turn) -> list[AnswerEvent]:
+def _quoted(searched: str, turn: _Turn) -> list[AnswerEvent]:
     events: list[AnswerEvent] = []
     citations: list[Citation] = []
     text = ""
-    for number, extract in enumerate(extractive.extracts(_searched(question), turn.hits), 1):
+    for number, extract in enumerate(extractive.extracts(searched, turn.hits), 1):
         paragraph, at = extractive.as_paragraph(extract, number)
         glue = "\n\n" if text else ""
         citation = turn.cite(number, extract.passage, extract.quote)
@@ -334,5 +383,9 @@ def _quoted(question: Question, turn: _Turn) -> list[AnswerEvent]:
 
 
 def _searched(question: Question) -> str:
-    """What is looked for: a question about a selection is about its words too."""
-    return f"{question.text}\n{question.selection[:1000]}" if question.selection else question.text
+    """What is looked for, without a model: a question about a selection is about its words too, and one that leans on
+    the conversation about what was asked before."""
+    text = question.text
+    if follow_ups.leans(text, question.history):
+        text = follow_ups.by_rules(text, question.history)
+    return f"{text}\n{question.selection[:1000]}" if question.selection else text
