@@ -300,13 +300,13 @@ async def test_everything_can_be_done_with_the_keyboard(page: Page, serve: Serve
 
 
 async def test_a_finished_answer_is_announced_as_it_would_be_read_aloud(page: Page, serve: Serve) -> None:
-    book = await serve(ScriptedGenerator(["Queues keep messages [1].\n\n- one\n- two\n\n```sh\nls\n```"]))
+    book = await serve(ScriptedGenerator(["Queues keep messages [1].\n\n- a subscriber\n- ready\n\n```sh\nls\n```"]))
     await page.goto(book.address)
 
     await ask(page, "What does a queue keep?")
 
     await expect(page.get_by_role("status")).to_have_text(
-        "Queues keep messages. one two sh ls Written by a model from the passages below."
+        "Queues keep messages. a subscriber ready sh ls Written by a model from the passages below."
     )
 
 

@@ -15,7 +15,6 @@ from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
 from chatbot_api.answering.grounding import ground
 from chatbot_api.answering.scope import Catalog, WantedScope
-from chatbot_api.answering.unsaid import Unsaid
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
@@ -25,7 +24,6 @@ from chatbot_api.errors import (
     IndexMismatch,
     ModelError,
     ModelPackageError,
-    ModelRefused,
     ModelUnavailable,
 )
 from chatbot_api.models.domain import (
@@ -260,7 +258,7 @@ class RagService:
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = [hit.passage for hit in turn.hits]
         cited = CitedText(passages, turn.cite)
-        admission, unsaid = Admission(), Unsaid(prompts.SYSTEM, [passage.text for passage in passages])
+        admission = Admission()
         yield Progress("writing")
         try:
             async with aclosing(generator.stream(prompts.answer_prompt(question, passages))) as pieces:
@@ -272,11 +270,10 @@ class RagService:
                     shown = admission.hear(piece)
                     if admission.state == "not_in_docs":
                         break
-                    for event in cited.feed(unsaid.passed(shown)):
+                    for event in cited.feed(shown):
                         yield event
-                    if unsaid.stopped:
-                        what = f"{generator.model}: told what it is instructed to do"
-                        raise AnswerWithheld(what) if cited.text else ModelRefused(what)
+                    if cited.withheld:
+                        break
         except AnswerTooLong as exc:
             logger.warning("answer at its longest cause=%s", exc)
             turn.notices.append(exc.public)
@@ -286,6 +283,8 @@ class RagService:
             return
         for event in [*cited.feed(last), *cited.end()]:
             yield event
+        if cited.withheld:
+            raise AnswerWithheld(f"{generator.model}: told what it is instructed to do")
         yield turn.generated(cited, question.text, admission.state or "answered")
 
 
