@@ -488,3 +488,19 @@ async def test_a_sentence_that_no_passage_bears_out_is_marked_and_told() -> None
     assert answer.text[span.start : span.end] == "It costs 250 dollars a year"
     assert answer.state == "partial"
     assert "not borne out" in answer.notice
+
+
+async def test_a_question_about_a_selection_leans_on_that_and_not_on_the_conversation() -> None:
+    embedder, index = await book()
+    model = Rewriter("Never asked")
+
+    answer = await answer_of(
+        RagService(embedder, index, model),
+        "Why is that?",
+        page="/docs/topics",
+        selection="Topics have names.",
+        history=SAID,
+    )
+
+    assert model.rewritings == 0
+    assert answer.citations[0].page == "/docs/topics"

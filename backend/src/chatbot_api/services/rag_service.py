@@ -158,7 +158,7 @@ class RagService:
         clock.searched()
         turn = _Turn(manifest, self._site_url or manifest.site_url, tuple(hits), notices, clock)
 
-        depends = question.selection or follow_ups.leans(question.text, question.history)
+        depends = question.selection or _leans(question)
         if not depends and evidence.says_nothing(searched, candidates, manifest.embedding_model):
             yield turn.not_in_docs("search")
             return
@@ -194,7 +194,7 @@ class RagService:
         A question that leans on the conversation is searched for as rules make it stand alone, while a model, where
         there is one, does it better; only then is there a second search.
         """
-        if self._generator is None or not follow_ups.leans(question.text, question.history):
+        if self._generator is None or not _leans(question):
             return await self._looked_up(_searched(question), question, manifest, clock)
         rewriting = asyncio.create_task(self._rewritten(self._generator, question))
         try:
@@ -384,7 +384,11 @@ def _quoted(searched: str, turn: _Turn) -> list[AnswerEvent]:
 def _searched(question: Question) -> str:
     """What is looked for, without a model: a question about a selection is about its words too, and one that leans on
     the conversation about what was asked before."""
-    text = question.text
-    if follow_ups.leans(text, question.history):
-        text = follow_ups.by_rules(text, question.history)
-    return f"{text}\n{question.selection[:1000]}" if question.selection else text
+    if question.selection:
+        return f"{question.text}\n{question.selection[:1000]}"
+    return follow_ups.by_rules(question.text, question.history) if _leans(question) else question.text
+
+
+def _leans(question: Question) -> bool:
+    """Where the reader marked something, that is what the question points at."""
+    return not question.selection and follow_ups.leans(question.text, question.history)
