@@ -93,7 +93,7 @@ class LocalService:
             model = self._loaded = self._loaded or _Model(self._model_file)
         try:
             return model.vector(text)
-        except Exception as exc:
+        except Exception as exc:  # the runtime raises classes of its own that it does not export
             raise EmbedderUnavailable(f"the local model failed: {exc}") from exc
 
 

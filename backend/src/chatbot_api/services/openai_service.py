@@ -235,7 +235,7 @@ class OpenAIClient:
             raise self._verdict(exc, part, model) from exc
         except _Unreadable as exc:
             raise part.unavailable(f"{model}: unreadable answer ({exc})") from exc
-        except Exception as exc:
+        except Exception as exc:  # sorted below; what is none of these is raised again
             import httpx
 
             match exc:
