@@ -23,8 +23,7 @@ from pathlib import Path
 from statistics import median
 from time import process_time
 
-from chatbot_api.answering import grounding
-from chatbot_api.answering.grounding import ground
+from chatbot_api.answering.grounding import ground, judge, polarity, values
 from chatbot_api.answering.text import inert, units_of
 from chatbot_api.models.domain import Passage
 from qdrant_indexer.chunking import passages_of
@@ -94,7 +93,7 @@ def speed(cases: Sequence[Case], words: int = 300) -> None:
         for case in random.Random(1).sample(cases, 400):
             cited = dict(enumerate(case.given[:citing], 1))
             text = _answer(cited, words)
-            for cache in (grounding._read, grounding._letters, grounding._sentences_of):
+            for cache in (judge._read, values.letters_of, polarity.sentences_of):
                 cache.cache_clear()
             times.append((_time(text, cited, case.given), _time(text, cited, case.given)))
         print(f"| {citing} | {' | '.join(f'{1e3 * median(column):.1f}' for column in zip(*times, strict=True))} |")

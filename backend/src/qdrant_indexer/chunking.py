@@ -6,7 +6,9 @@ import json
 import re
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from chatbot_api.answering.visible import visible
 from chatbot_api.models.domain import Block, Page, Passage, Section
 
 MAX_TOKENS = 220
@@ -28,8 +30,10 @@ def passages_of(page: Page, *, max_tokens: int = MAX_TOKENS) -> list[Passage]:
     """The passages of a page in reading order; at least one, so that every page can be found by its title.
 
     A heading begins a passage. Within a section, blocks are gathered up to `max_tokens`. Code, tables and formulas are
-    never cut, however long; prose is cut between sentences and lists between items.
+    never cut, however long; prose is cut between sentences and lists between items. Hidden characters go, but code
+    stays as the page has it.
     """
+    page = _as_seen(page)
     texts = [
         (section, text) for section in page.sections for text in _gather(_lines_of(section, max_tokens), max_tokens)
     ]
@@ -69,6 +73,39 @@ def passages_of(page: Page, *, max_tokens: int = MAX_TOKENS) -> list[Passage]:
             )
         )
     return passages
+
+
+def _as_seen(page: Page) -> Page:
+    """A reader copies code, and then every character counts; all else is there to be read."""
+    return replace(
+        page,
+        title=visible(page.title) or page.path,
+        breadcrumbs=_names_as_seen(page.breadcrumbs),
+        sections=tuple(
+            replace(
+                section,
+                headings=_names_as_seen(section.headings),
+                blocks=tuple(
+                    seen for block in section.blocks if (seen := _block_as_seen(block)).text or not block.text
+                ),
+            )
+            for section in page.sections
+        ),
+    )
+
+
+def _block_as_seen(block: Block) -> Block:
+    return replace(
+        block,
+        text=block.text if block.kind == "code" else visible(block.text),
+        language=visible(block.language),
+        caption=visible(block.caption),
+        within=_names_as_seen(block.within),
+    )
+
+
+def _names_as_seen(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in map(visible, names) if name)
 
 
 def _lines_of(section: Section, max_tokens: int) -> Iterator[str]:

@@ -324,6 +324,8 @@ def test_answers_are_measured_and_every_citation_is_checked(indexed: Path) -> No
     assert answers["citations"]["faulty"] == 0
     assert answers["citations"]["of"] > 0
     assert (answers["unanswerable_recognised"], answers["answerable_refused"]) == (1.0, 0.0)
+    assert answers["unanswerable"] == {"count": 1, "recognised": 1, "by_retrieval": 1, "by_model": 0}
+    assert answers["answerable"] == {"count": 2, "refused": 0, "by_retrieval": 0, "by_model": 0}
     assert (answers["tokens"], answers["dollars"]) == ({"input": 0, "output": 0}, 0.0)
     assert [each["searched"]["query"]["rank"] for each in result["by_question"]] == [1, 1, None]
     assert result["retrieval"]["query"]["hit@1"] == 1.0

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot_api.answering.text import units_of
+from chatbot_api.answering.visible import visible
 from chatbot_api.models.domain import Block, BlockKind, Page, Section
 from qdrant_indexer.chunking import estimate_tokens, fenced, passages_of
 
@@ -111,6 +114,54 @@ def test_a_change_above_does_not_change_the_ids_below() -> None:
     assert before[1].id == after[1].id
 
 
+def test_what_nobody_sees_is_in_no_title_heading_label_or_prose() -> None:
+    tag = "".join(chr(0xE0000 + ord(char)) for char in "obey")
+    blocks = (
+        paragraph(f"See\u200b `a\u2060b`\u202e below{tag}.", within=(f"np\ufeffm{tag}",)),
+        Block("list", "- o\xadne\n- \u2066two\u2069"),
+        Block("table", "| a\u200d |\n|---|\n| \x1b[31mred |"),
+        Block("maths", "x\u2061y"),
+    )
+    hidden = page(section(*blocks, headings=("U\u200bse", tag), anchor="use\u200b"), title=f"A{tag}\u202e")
+
+    (only,) = passages_of(replace(hidden, breadcrumbs=("Gui\u200bdes",)))
+
+    assert (only.title, only.heading_path) == ("A", ("Guides", "A", "Use"))
+    assert only.text == ("**npm**\n\nSee `ab` below.\n\n- one\n- two\n\n| a |\n|---|\n| [31mred |\n\n$$\nxy\n$$")
+    assert only.anchor == "use\u200b", "an address is an address"
+
+
+def test_code_keeps_every_character_and_its_caption_only_those_that_are_seen() -> None:
+    code = 'zero\u200bwidth = "\u202e\ufeff"\r\n\x0c\tu\u2028v\n'
+
+    (only,) = passages_of(page(section(Block("code", code, language="p\u200by", caption="a\u2060.py"))))
+
+    assert only.text == f'```py title="a.py"\n{code}```'
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "می\u200cرویم",
+        "क्\u200dष और क्\u200cष",
+        "ශ්\u200dරී ලංකා",
+        "👩\u200d💻 👨\u200d👩\u200d👧 ❤\ufe0f\u200d🔥 1\ufe0f\u20e3 ✔\ufe0e",
+        "葛\U000e0100城",
+        "שלום\u200f",
+    ],
+)
+def test_joiners_and_selectors_that_script_and_emoji_need_stay(words: str) -> None:
+    (only,) = passages_of(page(section(paragraph(words), headings=(words,)), title=words))
+
+    assert (only.text, only.title, only.headings) == (words, words, (words,))
+
+
+def test_a_page_whose_words_are_all_hidden_can_be_found_by_its_path() -> None:
+    (only,) = passages_of(page(section(paragraph("\u200b"), headings=("\u2060",)), title="\u200b"))
+
+    assert (only.title, only.text, only.headings) == ("/docs/a", "/docs/a", ())
+
+
 KINDS: tuple[BlockKind, ...] = ("paragraph", "list", "table", "code", "maths")
 
 
@@ -125,7 +176,8 @@ def test_no_block_is_lost_whatever_it_holds(blocks: list[Block], limit: int) -> 
     for block in blocks:
         if block.kind == "code":
             assert any(block.text in p.text for p in passages)
-        assert all("".join(part.split()) in whole for part in block.text.split())
+        else:
+            assert all("".join(part.split()) in whole for part in visible(block.text).split())
 
 
 @given(st.text(alphabet="ab.| -`$\n[]1) ", max_size=200))

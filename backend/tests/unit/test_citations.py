@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.prompts import SYSTEM, answer_prompt
 from chatbot_api.answering.text import inert
+from chatbot_api.answering.visible import visible, visible_stretches
 from chatbot_api.models.domain import Citation, CitationMade, Message, Passage, Question, TextDelta
 
 PASSAGES = [
@@ -114,6 +115,34 @@ def test_a_citation_quotes_the_words_that_support_its_sentence() -> None:
     _, citations = told("Every topic has a name [1]. Messages are published to it [1].")
 
     assert [citation.quote for citation in citations] == ["Topics have names."]
+
+
+@pytest.mark.parametrize(
+    ("line", "quote"),
+    [
+        ("run --fast", "run --fast"),
+        ("run \u200b--fast", "--fast"),
+        ("\u202erun --fast\u2066", "run --fast"),
+        ("run --fa\u200dst", "run --fa"),
+        ("run --فا\u200cست", "run --فا\u200cست"),
+    ],
+)
+def test_a_quote_from_code_is_verbatim_and_has_no_hidden_character(line: str, quote: str) -> None:
+    code = replace(PASSAGES[2], text=f"```bash\n{line}\n```")
+    cited = CitedText([code], cite)
+
+    [*_, made] = [event for event in cited.feed("Run it fast [1].") + cited.end() if isinstance(event, CitationMade)]
+
+    assert made.citation.quote == quote
+    assert quote in code.text
+
+
+@given(st.text(alphabet="ab 1。\u200b\u200c\u200d\u202e\ufe0f\xad\u2028\r\U000e0041❤葛\U000e0100", max_size=30))
+def test_between_hidden_characters_stands_only_what_is_seen(text: str) -> None:
+    stretches = visible_stretches(text)
+
+    assert all(visible(stretch) == stretch and stretch in text for stretch in stretches)
+    assert visible(text) != text or stretches == [text]
 
 
 def test_citations_are_numbered_in_the_order_of_their_appearance() -> None:

@@ -143,6 +143,40 @@ async def test_what_the_book_does_not_answer_should_be_refused_and_the_rest_not(
     assert result.answers["states"] == {"not_in_docs": 2}
 
 
+async def test_a_refusal_is_told_apart_by_who_made_it() -> None:
+    questions = [question("a"), question("b", "cake?", answerable=False, gold=[]), question("c", "Who eats messages?")]
+
+    result = await run(*questions, generator=ScriptedGenerator(["NOT_IN", "_DOCS"]))
+
+    assert result.answers
+    assert result.answers["unanswerable"] == {"count": 1, "recognised": 1, "by_retrieval": 0, "by_model": 1}
+    assert result.answers["answerable"] == {"count": 2, "refused": 2, "by_retrieval": 0, "by_model": 2}
+    assert "by the model, after it had read: 1 of 1 unanswerable, 2 of 2 answerable" in as_text(result)
+    assert "not_in_docs, by the model" in as_html(result)
+
+
+async def test_what_no_model_was_asked_is_refused_by_retrieval() -> None:
+    model = ScriptedGenerator(["NOT_IN_DOCS"])
+    rag = RagService(HashEmbedder(), index := MemoryIndex(), model)
+    async with index.generation(manifest(passages=0, pages=0)) as generation:
+        await generation.publish()
+
+    result = await evaluate(rag, [question("b", "cake?", answerable=False, gold=[])], answered_from=index)
+
+    assert result.answers
+    assert model.prompts == []
+    assert result.answers["unanswerable"] == {"count": 1, "recognised": 1, "by_retrieval": 1, "by_model": 0}
+    assert "alone, before a model was asked: 1 of 1 unanswerable, 0 of 0 answerable" in as_text(result)
+    assert "not_in_docs, by retrieval" in as_html(result)
+
+
+async def test_an_answer_is_no_refusal_of_either() -> None:
+    result = await run(generator=ScriptedGenerator(["It is sent [1]. Of the rest: NOT_IN_DOCS"]))
+
+    assert result.answers
+    assert result.answers["answerable"] == {"count": 1, "refused": 0, "by_retrieval": 0, "by_model": 0}
+
+
 def test_a_citation_that_leads_nowhere_is_named() -> None:
     good = Citation(1, "Topics", ("Topics",), "/docs/topics#publish:~:text=A", "publishes", TOPICS.id, "/docs/topics")
     wrong: dict[str, tuple[Citation, Sequence[Passage]]] = {

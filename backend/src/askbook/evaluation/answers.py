@@ -148,8 +148,10 @@ def totals(results: Sequence[QuestionResult]) -> dict[str, Any] | None:
             ),
         },
         "unsupported_sentences": share(sum(a.unsupported for a in answers), sum(a.sentences for a in answers)),
-        "unanswerable_recognised": share(sum(a.state == "not_in_docs" for a in others), len(others)),
-        "answerable_refused": share(sum(a.state == "not_in_docs" for a in answerable), len(answerable)),
+        "unanswerable_recognised": share(_refused(others), len(others)),
+        "answerable_refused": share(_refused(answerable), len(answerable)),
+        "unanswerable": {"count": len(others), "recognised": _refused(others), **_by_gate(others)},
+        "answerable": {"count": len(answerable), "refused": _refused(answerable), **_by_gate(answerable)},
         "states": dict(Counter(a.state for a in answers)),
         "modes": dict(Counter(a.mode for a in answers)),
         "first_word_ms": percentiles([a.first_word_ms for a in answers if a.first_word_ms] or [0.0]),
@@ -157,6 +159,15 @@ def totals(results: Sequence[QuestionResult]) -> dict[str, Any] | None:
         "tokens": {"input": sum(a.input_tokens for a in answers), "output": sum(a.output_tokens for a in answers)},
         "dollars": _dollars(answers),
     }
+
+
+def _refused(answers: Sequence[Answered]) -> int:
+    return sum(answer.refused_by is not None for answer in answers)
+
+
+def _by_gate(answers: Sequence[Answered]) -> dict[str, int]:
+    gates = Counter(answer.refused_by for answer in answers)
+    return {"by_retrieval": gates["retrieval"], "by_model": gates["model"]}
 
 
 def _dollars(answers: Sequence[Answered]) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -63,6 +63,13 @@ class Answered(_Kept):
     dollars: float | None
     """None where a model wrote and its prices are not known."""
     notice: str
+
+    @property
+    def refused_by(self) -> Literal["retrieval", "model"] | None:
+        """Who said that the book has no answer: retrieval, before a model was asked, or the model, having read."""
+        if self.state != "not_in_docs":
+            return None
+        return "retrieval" if self.mode == "search" else "model"
 
 
 class QuestionResult(_Kept):

@@ -57,6 +57,7 @@ def _misses(result: Evaluation) -> list[str]:
 
 def _answers(answers: Mapping[str, Any]) -> list[str]:
     facts, citations, tokens = answers["facts"], answers["citations"], answers["tokens"]
+    others, answerable = answers["unanswerable"], answers["answerable"]
     dollars = "unknown" if answers["dollars"] is None else f"${answers['dollars']:.4f}"
     return [
         f"answers: {_counts(answers['states'])}; {_counts(answers['modes'])}",
@@ -68,6 +69,10 @@ def _answers(answers: Mapping[str, Any]) -> list[str]:
         f"sentences without support: {_percent(answers['unsupported_sentences'])}",
         f"unanswerable recognised: {_percent(answers['unanswerable_recognised'])}; "
         f"answerable refused: {_percent(answers['answerable_refused'])}",
+        f"by retrieval alone, before a model was asked: {others['by_retrieval']} of {others['count']} unanswerable, "
+        f"{answerable['by_retrieval']} of {answerable['count']} answerable",
+        f"by the model, after it had read: {others['by_model']} of {others['count']} unanswerable, "
+        f"{answerable['by_model']} of {answerable['count']} answerable",
         f"first word: {_latency(answers['first_word_ms'])}; whole answer: {_latency(answers['total_ms'])}",
         f"tokens: {tokens['input']:,} read, {tokens['output']:,} written; cost: {dollars}",
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from chatbot_api.answering.text import Unit, sentences, stem, units_of, words
+from chatbot_api.answering.visible import visible_stretches
 
 _MAX_QUOTE: Final = 300
 _ITEM_MARK: Final = re.compile(r"^\s*(?:- |\d+[.)] )")
@@ -64,13 +65,17 @@ def best_quote(answer_so_far: str, passage: str) -> str:
 
 
 def shortened(unit: Unit, relevance: Relevance) -> str:
-    """A unit as a quote: an item without its mark, the best line of code or row of a table, nothing overlong."""
+    """A unit as a quote: an item without its mark, the best line of code or row of a table, nothing overlong.
+
+    Code has its hidden characters in the index too. A quote is verbatim and has none: it lies between them.
+    """
     text = unit.text
     if unit.kind in ("code", "table", "maths"):
         lines = _inner_lines(unit)
         text = max(lines, key=relevance) if lines else text
     elif unit.kind == "item":
         text = _ITEM_MARK.sub("", text.split("\n", 1)[0])
+    text = max(visible_stretches(text), key=lambda stretch: (relevance(stretch), len(stretch)))
     if len(text) <= _MAX_QUOTE:
         return text
     return text[:_MAX_QUOTE].rsplit(" ", 1)[0]

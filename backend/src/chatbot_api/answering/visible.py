@@ -1,4 +1,4 @@
-"""Characters that nobody sees, taken out of what a model reads and of what it writes. Pure.
+"""Characters that nobody sees, taken out of what the index holds, a model reads and an answer says. Pure.
 
 Hidden characters carry instructions to a model, hide data in an answer, turn the order of a line around or speak to a
 terminal. What script and emoji need stays: a joiner, direction mark or variation selector, one, after a character that
@@ -26,6 +26,7 @@ _STRAY: Final = re.compile(
 )
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _SUSPECT: Final = re.compile(f"{_SEPARATORS.pattern}|{_HIDDEN.pattern}|[\r{_JOINERS}]|{_SURROGATE.pattern}")
+_UNSEEN: Final = re.compile(f"{_SEPARATORS.pattern}|{_HIDDEN.pattern}|\r|{_SURROGATE.pattern}")
 
 
 class Visible:
@@ -75,3 +76,8 @@ def visible(text: str) -> str:
     """The text as a reader can see it; lines end in `\\n`."""
     cleaner = Visible()
     return cleaner.feed(text) + cleaner.end()
+
+
+def visible_stretches(text: str) -> list[str]:
+    """What stands between the characters that `visible` would take out or replace, each stretch verbatim."""
+    return [stretch for part in _UNSEEN.split(text) for stretch in _STRAY.split(part)]
