@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ask index serve check format lock e2e bench eval faults plugin fixture site clean
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval faults contract plugin fixture site clean
 
 help: ## Print this menu
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -59,6 +59,9 @@ eval: setup ## Measure retrieval: make eval SITE=path/to/docs QUESTIONS=question
 
 faults: $(DEV) ## Write the table of faults into the documentation
 	cd backend && ../$(BIN)/python -m tests.faults
+
+contract: $(DEV) ## Record what crosses the wire into contract/
+	cd backend && ../$(BIN)/python -m tests.recordings
 
 plugin: ## Build and test the Docusaurus plugin (needs Node 20)
 	cd docusaurus-plugin && npm ci --no-audit --no-fund && npm test

@@ -5,6 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-for name in ("start", "chat", "engine", "indexing", "local_model"):
+for name in ("start", "chat", "engine", "indexing", "local_model", "threads"):
     subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     print(flush=True)

@@ -9,6 +9,7 @@ import pytest
 
 from chatbot_api.config import Settings
 from chatbot_api.models.domain import Manifest, Passage
+from tests.postgres import postgres as postgres
 
 
 def passage(

@@ -6,10 +6,11 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+from uuid import uuid4
 
 import typer
 from pydantic import ValidationError
@@ -117,6 +118,7 @@ def serve(
     from chatbot_api.main import create_app
 
     settings = _settings()
+    _run(_tables_are_ours(settings))
     host, port = host or settings.host, settings.port if port is None else port
     typer.echo(f"Ask on http://{host}:{port} (Ctrl+C ends it)")
     uvicorn.run(
@@ -150,6 +152,23 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(FAILED)
 
 
+@app.command()
+def export(
+    reader: Annotated[str | None, typer.Option(help="Only what is kept of this reader, by its id.")] = None,
+) -> None:
+    """Print the conversations that are kept, oldest first, one JSON object a line."""
+    _run(_export(_settings(), reader))
+
+
+@app.command()
+def forget(
+    reader: Annotated[str, typer.Argument(help="The reader's id, as `askbook export` prints it.")],
+) -> None:
+    """Remove everything that is kept of a reader."""
+    removed = _run(_forget(_settings(), reader))
+    typer.echo(f"removed {removed} conversation{'' if removed == 1 else 's'}")
+
+
 @app.command("eval")
 def evaluate(
     questions: Annotated[
@@ -180,6 +199,21 @@ def evaluate(
         if site is None:
             _fail("--site is missing: askbook eval --golden golden.yaml --site build/", WRONG_USAGE)
         _check(golden, site, write=write, compare=compare, save=save, markdown=markdown, as_json=as_json)
+
+
+@app.command()
+def migrate() -> None:
+    """Make the tables of conversations, or bring them up to date. An SQLite file does that by itself."""
+    from chatbot_api.services.thread_service import ThreadService
+
+    settings = _settings()
+    found, now = _run(ThreadService(settings.database_url, settings.data_dir).migrate())
+    if found == now:
+        typer.echo(f"the tables of conversations are up to date: revision {now}")
+    else:
+        typer.echo(
+            f"the tables of conversations are {'made' if found is None else 'brought up to date'}: revision {now}"
+        )
 
 
 # Doing ------------------------------------------------------------------------------------------------
@@ -271,14 +305,42 @@ async def _ask(
     from chatbot_api.models.domain import TextDelta, TurnDone
 
     async with _services(settings) as services:
-        turn = await services.chat.begin(query, page=page, selection=selection)
-        async with aclosing(services.chat.answer(turn)) as events:
+        question = await services.rag.question(query, page=page, selection=selection)
+        async with aclosing(services.rag.answer(question)) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     show(event.text)
                 elif isinstance(event, TurnDone):
-                    return event.answer, turn.thread_id, turn.message_id
+                    return event.answer, uuid4().hex, uuid4().hex
     raise AskbookError("the answer ended without its end")
+
+
+async def _tables_are_ours(settings: Settings) -> None:
+    """A server does not start on tables of another version, which the app would tell with a stack trace."""
+    from chatbot_api.bootstrap import open_threads
+    from chatbot_api.errors import ThreadsUnavailable
+
+    if settings.database_url is not None:
+        async with open_threads(settings) as threads:
+            with suppress(ThreadsUnavailable):
+                await threads.check()
+
+
+async def _export(settings: Settings, reader: str | None) -> None:
+    from chatbot_api.bootstrap import open_threads
+    from chatbot_api.models.chat_models import as_conversation
+
+    async with open_threads(settings) as archive, aclosing(archive.export(reader)) as conversations:
+        async for had in conversations:
+            told = as_conversation(had.thread, had.items, had.feedback).model_dump(mode="json")
+            print(json.dumps({"reader": had.thread.owner, **told}, ensure_ascii=False))  # noqa: T201
+
+
+async def _forget(settings: Settings, reader: str) -> int:
+    from chatbot_api.bootstrap import open_threads
+
+    async with open_threads(settings) as archive:
+        return await archive.forget(reader)
 
 
 def _measure(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from chatbot_api.config import Settings
-from chatbot_api.ports import Embedder, Generator, VectorIndex, VectorStore
+from chatbot_api.ports import Embedder, Generator, ThreadArchive, ThreadStore, VectorIndex, VectorStore
 from chatbot_api.services.chat_service import ChatService
 from chatbot_api.services.edge_service import EdgeIndex, EdgeStore
 from chatbot_api.services.fallback_generator import FallbackGenerator
@@ -17,7 +17,8 @@ from chatbot_api.services.gemini_service import GeminiService
 from chatbot_api.services.local_service import LocalService
 from chatbot_api.services.question_embedder import QuestionEmbedder
 from chatbot_api.services.rag_service import RagService
-from chatbot_api.services.thread_service import MemoryThreads
+from chatbot_api.services.reader_service import Accounts, ReaderService
+from chatbot_api.services.thread_service import ThreadService
 
 if TYPE_CHECKING:
     from chatbot_api.services.qdrant_service import QdrantService
@@ -36,6 +37,9 @@ class Services:
     store: VectorStore
     embedder: Embedder
     generator: Generator | None
+    threads: ThreadStore
+    archive: ThreadArchive
+    readers: ReaderService
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,10 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
         store = _store(settings)
         for opened in (store, embedder, *((generator,) if generator else ())):
             stack.push_async_callback(opened.close)
+        threads = _threads(settings)
+        readers = _readers(settings)
+        stack.push_async_callback(threads.close)
+        stack.push_async_callback(readers.close)
         rag = RagService(
             embedder,
             store,
@@ -66,7 +74,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services, None]:
             embed_timeout=settings.embed_timeout_seconds,
             site_url=settings.site_url,
         )
-        yield Services(settings, rag, ChatService(rag, MemoryThreads()), store, embedder, generator)
+        chat = ChatService(rag, threads, longest_turn=_longest_turn(settings))
+        yield Services(settings, rag, chat, store, embedder, generator, threads, threads, readers)
 
 
 @asynccontextmanager
@@ -77,6 +86,44 @@ async def open_indexing(settings: Settings) -> AsyncGenerator[IndexingServices, 
         stack.push_async_callback(embedder.close)
         stack.push_async_callback(vector_index.close)
         yield IndexingServices(embedder, vector_index)
+
+
+@asynccontextmanager
+async def open_threads(settings: Settings) -> AsyncGenerator[ThreadService, None]:
+    threads = _threads(settings)
+    try:
+        yield threads
+    finally:
+        await threads.close()
+
+
+def _threads(settings: Settings) -> ThreadService:
+    return ThreadService(settings.database_url, settings.data_dir)
+
+
+def _readers(settings: Settings) -> ReaderService:
+    accounts = None
+    if settings.site_jwks_url is not None or settings.site_jwt_key is not None:
+        accounts = Accounts(
+            audience=settings.site_jwt_audience or "",
+            issuer=settings.site_jwt_issuer,
+            jwks_url=settings.site_jwks_url,
+            key=settings.site_jwt_key,
+        )
+    return ReaderService(
+        secret_file=settings.data_dir / "session.secret",
+        secrets=settings.session_secrets,
+        days=settings.session_days,
+        anonymous=settings.anonymous_readers,
+        accounts=accounts,
+    )
+
+
+def _longest_turn(settings: Settings) -> float:
+    """Seconds: everything a turn may wait for, one after the other, and some to spare."""
+    models = 1 + max(len(settings.gemini_answer_fallback_models), len(settings.openai_answer_fallback_models))
+    searches = 4 * settings.qdrant_timeout_seconds + 2 * settings.embed_timeout_seconds
+    return searches + models * settings.first_word_timeout_seconds + settings.answer_timeout_seconds + 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,7 +17,9 @@ class Settings(BaseSettings):
     Raises `pydantic.ValidationError` on a value that cannot be used and on choices that contradict each other.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     gemini_api_key: SecretStr | None = Field(
         None, description="Key of the Gemini API. Without it, everything is local."
@@ -55,7 +59,18 @@ class Settings(BaseSettings):
     )
 
     data_dir: Path = Field(
-        Path("data"), description="Folder of everything that is kept: the index and the vector cache."
+        Path("data"), description="Folder of everything that is kept: the index, the vector cache, conversations."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Where conversations are kept, such as `postgresql://user:password@host/askbook`. Without it: "
+        "SQLite in `DATA_DIR`.",
+    )
+    retention_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description="Conversations in which nothing was asked for so many days are removed; 0: none.",
     )
     site_url: str = Field(
         "", description="Where the book is published, such as `https://book.example`. Without it, links are paths."
@@ -130,6 +145,27 @@ class Settings(BaseSettings):
     answer_timeout_seconds: float = Field(90.0, gt=0, le=600, description="How long a model may write one answer.")
     local_model_threads: int = Field(2, ge=1, le=64, description="Threads of the local embedding model.")
 
+    session_secret: SecretStr | None = Field(
+        None,
+        description="Secrets for readers' tokens, separated by commas: the first signs, all are accepted. Without it, "
+        "one is made in `DATA_DIR`.",
+    )
+    session_days: int = Field(30, ge=1, le=365, description="How many days a reader's token is valid.")
+    anonymous_readers: bool = Field(True, description="Whether readers without an account of the site may ask.")
+    site_jwks_url: str | None = Field(
+        None, description="Where the site's accounts publish the keys that they sign their tokens with, as a JWKS."
+    )
+    site_jwt_key: SecretStr | None = Field(
+        None, description="Secret that the site's accounts sign their tokens with, by HS256."
+    )
+    site_jwt_audience: str | None = Field(None, description="The `aud` that those tokens must have.")
+    site_jwt_issuer: str | None = Field(None, description="The `iss` that they must have. Without it, any.")
+
+    chatkit_domain_key: str = Field(
+        "",
+        description="Public key that OpenAI gave your site for ChatKit's own client; `GET /config` tells it to pages.",
+    )
+
     context_passages: int = Field(12, ge=1, le=50, description="How many passages an answer may stand on.")
     max_body_bytes: int = Field(65_536, ge=1_024, le=10_485_760, description="Largest request body that is read.")
     keep_alive_seconds: float = Field(
@@ -142,7 +178,7 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+            return tuple(part.rstrip("/") for part in _parts(value))
         return value
 
     @field_validator("cors_origins")
@@ -153,6 +189,15 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f"CORS_ORIGINS takes origins such as https://book.example, without a path; got {origin!r}"
                 )
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_one_of_ours(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.match(r"postgres(ql)?://|sqlite:///[^?]+$", value.get_secret_value()):
+            raise ValueError(
+                "it must be postgresql://user:password@host/database, or sqlite:/// and the path of a file"
+            )
         return value
 
     @field_validator("openai_base_url", "gemini_base_url")
@@ -170,6 +215,7 @@ class Settings(BaseSettings):
         return value.rstrip("/")
 
     @field_validator(
+        "database_url",
         "gemini_api_key",
         "gemini_base_url",
         "gemini_embed_texts_per_minute",
@@ -187,11 +233,63 @@ class Settings(BaseSettings):
         "qdrant_grpc_port",
         "qdrant_shards",
         "qdrant_replicas",
+        "session_secret",
+        "site_jwks_url",
+        "site_jwt_key",
+        "site_jwt_audience",
+        "site_jwt_issuer",
         mode="before",
     )
     @classmethod
     def _blank_is_unset(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @field_validator("session_secret")
+    @classmethod
+    def _session_secrets_are_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            for secret in _parts(value.get_secret_value()) or ("",):
+                _is_long_secret(secret)
+        return value
+
+    @field_validator("site_jwt_key")
+    @classmethod
+    def _site_jwt_key_is_long(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _is_long_secret(value.get_secret_value())
+        return value
+
+    @field_validator("site_jwks_url")
+    @classmethod
+    def _keys_come_safely(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            url = urlsplit(value)
+            is_safe = url.scheme == "https" or (url.scheme == "http" and url.hostname in _THIS_MACHINE)
+            is_plain = url.hostname and "@" not in url.netloc
+        except ValueError:
+            is_safe = is_plain = False
+        if not (is_safe and is_plain):
+            raise ValueError("it must begin with https://, or with http:// on localhost, and hold no password")
+        return value
+
+    @model_validator(mode="after")
+    def _accounts_agree(self) -> Self:
+        if self.site_jwks_url is not None and self.site_jwt_key is not None:
+            raise ValueError("set one of SITE_JWKS_URL and SITE_JWT_KEY, not both")
+        if self.site_jwks_url is None and self.site_jwt_key is None:
+            for name in ("site_jwt_audience", "site_jwt_issuer"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name.upper()} needs SITE_JWKS_URL or SITE_JWT_KEY")
+        elif self.site_jwt_audience is None:
+            name = "SITE_JWT_KEY" if self.site_jwks_url is None else "SITE_JWKS_URL"
+            raise ValueError(f"{name} needs SITE_JWT_AUDIENCE: tokens made for other services must not open this one")
+        if self.site_jwt_issuer == "askbook":
+            raise ValueError("SITE_JWT_ISSUER cannot be askbook: that is the issuer of Askbook's own tokens")
+        if self.site_jwt_key is not None and self.site_jwt_key in self.session_secrets:
+            raise ValueError("SITE_JWT_KEY and SESSION_SECRET must differ: one signs the site's tokens, the other ours")
+        return self
 
     @model_validator(mode="after")
     def _choices_agree(self) -> Self:
@@ -216,6 +314,13 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def session_secrets(self) -> tuple[SecretStr, ...]:
+        """The first signs, all are accepted."""
+        return (
+            () if self.session_secret is None else tuple(map(SecretStr, _parts(self.session_secret.get_secret_value())))
+        )
+
+    @property
     def embeds_with(self) -> Literal["local", "gemini", "openai"]:
         if self.embedder != "auto":
             return self.embedder
@@ -230,3 +335,19 @@ class Settings(BaseSettings):
         if self.gemini_api_key is not None:
             return "gemini"
         return "extractive" if self.openai_answer_model is None else "openai"
+
+
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+_LOOKS_PUBLIC: Final = ("-----BEGIN", "ssh-", "ecdsa-", "{", "[")
+
+
+def _parts(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_long_secret(value: str) -> None:
+    """Raises `ValueError` in words that do not hold it."""
+    if value.startswith(_LOOKS_PUBLIC):
+        raise ValueError("it must be a secret, not a key of a pair; publish such a key, and set SITE_JWKS_URL")
+    if len(value) < 32:
+        raise ValueError("a secret needs at least 32 characters; make one with: openssl rand -hex 32")

@@ -4,7 +4,13 @@
     ├── BadQuestion               the reader can mend it
     │   ├── UnknownPage
     │   └── UnknownScope
-    ├── ThreadNotFound
+    ├── ThreadNotFound            deleted, never there, or another reader's
+    │   └── MessageNotFound
+    ├── ThreadBusy                an answer is being written in it
+    ├── NotSignedIn               a reader's token is needed
+    │   ├── TokenExpired
+    │   └── TokenRefused          forged, damaged or of somebody else
+    ├── DatabaseOutdated          the owner can mend it: askbook migrate
     ├── IndexError_               the owner can mend it, and the text says with which command
     │   ├── IndexMissing          nothing was indexed yet
     │   ├── IndexCorrupt          files are damaged or of an unknown layout
@@ -22,6 +28,8 @@
         │   │   └── DayUsedUp     until tomorrow
         │   └── TextRefused       the service works, but not on one of these texts
         ├── SearchUnavailable
+        ├── ThreadsUnavailable    the database of conversations
+        ├── SignInUnavailable     the keys of the site's own accounts
         └── ModelError
             ├── ModelUnavailable  down, slow, unreachable
             │   └── ModelGone     retired, or never there
@@ -84,6 +92,39 @@ class UnknownScope(BadQuestion):
 class ThreadNotFound(AskbookError):
     code = "thread_not_found"
     public = "This conversation does not exist."
+
+
+class MessageNotFound(ThreadNotFound):
+    code = "message_not_found"
+    public = "This message does not exist."
+
+
+class ThreadBusy(AskbookError):
+    code = "thread_busy"
+    public = "An answer is still being written in this conversation. Wait for it, or stop it."
+    retryable = True
+
+
+class NotSignedIn(AskbookError):
+    code = "not_signed_in"
+    public = (
+        "This needs a reader's token, sent as Authorization: Bearer: one from POST /session, or of the site's accounts."
+    )
+
+
+class TokenExpired(NotSignedIn):
+    code = "token_expired"
+    public = "The reader's token has expired. Get a new one with POST /session."
+
+
+class TokenRefused(NotSignedIn):
+    code = "token_refused"
+    public = "The reader's token is not valid here. Get a new one with POST /session."
+
+
+class DatabaseOutdated(AskbookError):
+    code = "database_outdated"
+    public = "Conversations cannot be kept. The owner can mend that with: askbook migrate"
 
 
 class IndexError_(AskbookError):  # noqa: N801 - `IndexError` is Python's
@@ -179,6 +220,16 @@ class TextRefused(EmbedderUnavailable):
 class SearchUnavailable(UpstreamError):
     code = "search_unavailable"
     public = "The book cannot be searched at the moment. Please try again shortly."
+
+
+class ThreadsUnavailable(UpstreamError):
+    code = "threads_unavailable"
+    public = "Conversations cannot be kept or read at the moment. Please try again shortly."
+
+
+class SignInUnavailable(UpstreamError):
+    code = "sign_in_unavailable"
+    public = "It cannot be checked at the moment who you are. Please try again shortly."
 
 
 class ModelError(UpstreamError):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Final
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -15,9 +16,24 @@ from fastapi.middleware.cors import CORSMiddleware
 from chatbot_api import __version__
 from chatbot_api.bootstrap import Services, open_services
 from chatbot_api.config import Settings
+from chatbot_api.errors import ThreadsUnavailable
 from chatbot_api.observe import RequestIds, set_up_logging
-from chatbot_api.routes import book, chat, errors, health
+from chatbot_api.ports import ThreadStore
+from chatbot_api.routes import book, chat, chatkit, entities, errors, health, session, threads, widget
+from chatbot_api.routes.chatkit import BridgeOpener
 from chatbot_api.routes.edge import Bodies, LastResort
+from chatbot_api.routes.streaming import Streams
+from chatbot_api.services import retention
+
+_HEADERS: Final = (
+    "Content-Type",
+    "Authorization",
+    "X-Request-ID",
+    "Askbook-Page",
+    # Sent by ChatKit's own client.
+    "ChatKit-Frame-Instance-ID",
+    "ChatKit-Device-ID",
+)
 
 
 def create_app(
@@ -31,11 +47,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
         async with opener(chosen) as services:
+            if chosen.database_url is not None:
+                await _checked(services.threads)
             app.state.services = services
-            warming = asyncio.create_task(services.rag.warm_up())
+            app.state.streams = streams = Streams(keep_alive_seconds=chosen.keep_alive_seconds)
+            app.state.chatkit = BridgeOpener(services)
+            beside = [
+                asyncio.create_task(services.rag.warm_up()),
+                asyncio.create_task(services.chat.warm_up()),
+                asyncio.create_task(retention.keep_to(services.archive, chosen.retention_days)),
+            ]
             yield
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
+            await streams.close()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
     app = FastAPI(
         title="Askbook",
@@ -47,7 +73,16 @@ def create_app(
     )
     errors.install(app)
     app.mount("/static", book.static_files)
-    for router in (chat.router, health.router, book.router):
+    for router in (
+        chat.router,
+        chatkit.router,
+        session.router,
+        threads.router,
+        entities.router,
+        health.router,
+        book.router,
+        widget.router,
+    ):
         app.include_router(router)
     # The last one added is the outermost.
     app.add_middleware(Bodies, max_bytes=chosen.max_body_bytes)
@@ -55,9 +90,16 @@ def create_app(
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(chosen.cors_origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Content-Type", "X-Request-ID"],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=_HEADERS,
         expose_headers=["X-Request-ID", "Retry-After"],
     )
     app.add_middleware(RequestIds)
     return app
+
+
+async def _checked(threads: ThreadStore) -> None:
+    """An owner who set a database learns at once that its tables are not of this version. One that is not reachable
+    may come back: answers are not kept until then, and say so."""
+    with suppress(ThreadsUnavailable):
+        await threads.check()

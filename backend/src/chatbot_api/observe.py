@@ -14,6 +14,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
+QUIET: Final = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "google_genai",
+    "google",
+    "alembic",
+    "chatkit",
+    "openai",
+)
+"""Libraries of which only warnings are told."""
 _HEADER: Final = "X-Request-ID"
 _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -61,10 +73,7 @@ def set_up_logging(level: str, style: Literal["text", "json"]) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": style, "filters": ["request_id"]}},
             "root": {"level": level.upper(), "handlers": ["stderr"]},
             # What libraries say about their own requests can hold addresses and keys.
-            "loggers": {
-                name: {"level": "WARNING"}
-                for name in ("httpx", "httpx2", "httpcore", "httpcore2", "google_genai", "google")
-            },
+            "loggers": {name: {"level": "WARNING"} for name in QUIET},
         }
     )
 

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Protocol
 
 from chatbot_api.models.domain import (
+    AnswerItem,
+    Batch,
     Candidates,
+    Conversation,
     Entry,
+    Feedback,
+    Item,
+    Lease,
     Manifest,
-    Message,
     PageSummary,
     Passage,
     Prompt,
+    QuestionItem,
     Quota,
     Remark,
     SearchQuery,
+    Thread,
     TitledText,
     Usage,
     Vector,
@@ -174,12 +182,77 @@ class VectorIndex(Protocol):
 
 
 class ThreadStore(Protocol):
-    """Conversations."""
+    """Conversations. To anyone but its owner, and once it is deleted, a thread does not exist: `ThreadNotFound`.
 
-    async def history(self, thread_id: str) -> tuple[Message, ...]:
-        """Its messages, oldest first. Raises `ThreadNotFound`."""
+    Lists are ordered by sequence, never by time. A cursor (`after`) is an id, and stays good when what it names is
+    deleted; one that never was raises `MessageNotFound` or `ThreadNotFound`. All methods raise `ThreadsUnavailable`.
+    """
+
+    async def get_thread(self, thread_id: str, *, owner: str) -> Thread: ...
+
+    async def list_threads(
+        self, owner: str, *, limit: int, after: str | None = None, newest_first: bool = True
+    ) -> Batch[Thread]:
+        """By when something was last asked in them."""
         ...
 
-    async def append(self, thread_id: str, messages: Sequence[Message]) -> None:
-        """Adds messages at the end; the first ones make the thread."""
+    async def rename_thread(self, thread_id: str, title: str, *, owner: str) -> Thread: ...
+
+    async def delete_thread(self, thread_id: str, *, owner: str) -> None:
+        """Its words are gone at once, whatever is being written in it; its place in lists stays resolvable."""
+        ...
+
+    async def list_items(
+        self, thread_id: str, *, owner: str, limit: int, after: str | None = None, newest_first: bool = False
+    ) -> Batch[Item]: ...
+
+    async def get_item(self, thread_id: str, item_id: str, *, owner: str) -> Item:
+        """Raises `MessageNotFound`."""
+        ...
+
+    async def begin_turn(self, thread: Thread, lease: Lease, question: QuestionItem | None, *, new: bool) -> None:
+        """The thread where it is `new`, the lease and the question, all or nothing. Raises `ThreadBusy` while another
+        lease lasts. Beginning the same turn again changes nothing."""
+        ...
+
+    async def end_turn(
+        self, thread: Thread, lease: Lease, answer: AnswerItem | None, *, replaced: Sequence[str] = ()
+    ) -> None:
+        """Keeps the answer, deletes the items it replaces and gives the lease back, all or nothing.
+
+        Ending a turn again changes nothing. Raises `ThreadNotFound` where the thread was deleted meanwhile, which it
+        stays, and `ThreadBusy` where the lease ran out and another turn has begun."""
+        ...
+
+    async def put_feedback(self, thread_id: str, item_id: str, feedback: Feedback | None, *, owner: str) -> None:
+        """Of an answer; None takes it back. Raises `MessageNotFound` where it is not an answer."""
+        ...
+
+    async def list_feedback(self, thread_id: str, *, owner: str) -> Mapping[str, Feedback]:
+        """By the id of the answer."""
+        ...
+
+    async def check(self) -> Sequence[Remark]:
+        """Opens it where it is not open yet. Raises `DatabaseOutdated`."""
+        ...
+
+    async def close(self) -> None:
+        """Closing twice is allowed."""
+        ...
+
+
+class ThreadArchive(Protocol):
+    """What an owner of the site, and the law, want of conversations. All methods raise `ThreadsUnavailable`."""
+
+    def export(self, owner: str | None = None) -> AsyncGenerator[Conversation, None]:
+        """Everything that is kept of one reader, or of all, oldest thread first."""
+        ...
+
+    async def forget(self, owner: str) -> int:
+        """Removes everything of one reader, without a trace. Returns how many threads that were."""
+        ...
+
+    async def purge(self, before: datetime) -> int:
+        """Removes threads in which nothing was asked since, and the remains of deleted ones of that age. Returns how
+        many."""
         ...

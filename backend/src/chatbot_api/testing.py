@@ -5,30 +5,77 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import SecretStr
 
 from chatbot_api.answering.text import words
-from chatbot_api.errors import AskbookError, BadEntry, EmbedderUnavailable, IndexBusy, IndexCorrupt, IndexMissing
+from chatbot_api.bootstrap import Services
+from chatbot_api.config import Settings
+from chatbot_api.errors import (
+    AskbookError,
+    BadEntry,
+    EmbedderUnavailable,
+    IndexBusy,
+    IndexCorrupt,
+    IndexMissing,
+    MessageNotFound,
+    ThreadBusy,
+    ThreadNotFound,
+)
 from chatbot_api.models.domain import (
+    AnswerItem,
+    Batch,
     Candidates,
+    Conversation,
     Entry,
+    Feedback,
     Hit,
+    Item,
+    Lease,
     Manifest,
     PageSummary,
     Passage,
     Prompt,
+    QuestionItem,
     Quota,
     Remark,
     Scope,
     SearchQuery,
+    Thread,
     TitledText,
     Usage,
     Vector,
 )
 from chatbot_api.models.paths import ancestors
+from chatbot_api.ports import Embedder, Generator
+from chatbot_api.services.chat_service import ChatService
+from chatbot_api.services.item_json import as_item, as_json, readable
 from chatbot_api.services.payload import check_entries
+from chatbot_api.services.rag_service import RagService
+from chatbot_api.services.reader_service import ReaderService
+
+T = TypeVar("T")
+
+
+def over(
+    settings: Settings,
+    index: MemoryIndex,
+    model: Generator | None = None,
+    *,
+    embedder: Embedder | None = None,
+    threads: MemoryThreads | None = None,
+) -> Services:
+    """What the app works with, over fakes; its readers are real, with a secret that everybody knows."""
+    embedder = embedder or HashEmbedder()
+    threads = threads or MemoryThreads()
+    rag = RagService(embedder, index, model, site_url=settings.site_url)
+    readers = ReaderService(secret_file=settings.data_dir / "session.secret", secrets=[SecretStr("known" * 8)])
+    return Services(settings, rag, ChatService(rag, threads), index, embedder, model, threads, threads, readers)
 
 
 class HashEmbedder:
@@ -218,11 +265,169 @@ class MemoryGeneration:
         self._index.history.append(self._manifest)
 
 
+class MemoryThreads:
+    """`ThreadStore` and `ThreadArchive` over dictionaries. `error` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.error: AskbookError | None = None
+        self._kept: dict[str, _Kept] = {}
+        self._seq = 0
+
+    async def get_thread(self, thread_id: str, *, owner: str) -> Thread:
+        return self._of(thread_id, owner).thread
+
+    async def list_threads(
+        self, owner: str, *, limit: int, after: str | None = None, newest_first: bool = True
+    ) -> Batch[Thread]:
+        self._fail()
+        own = {key: kept for key, kept in self._kept.items() if kept.thread.owner == owner != ""}
+        if after is not None and after not in own:
+            raise ThreadNotFound("the thread to go on from does not exist for this reader")
+        ordered = sorted(own.values(), key=lambda kept: (kept.asked, kept.thread.id), reverse=newest_first)
+        past = _after(ordered, own[after] if after is not None else None)
+        return _batch((kept.thread for kept in past if not kept.deleted), limit)
+
+    async def rename_thread(self, thread_id: str, title: str, *, owner: str) -> Thread:
+        kept = self._of(thread_id, owner)
+        kept.thread = replace(kept.thread, title=readable(title))
+        return kept.thread
+
+    async def delete_thread(self, thread_id: str, *, owner: str) -> None:
+        kept = self._of(thread_id, owner)
+        kept.thread = replace(kept.thread, title="")
+        kept.items.clear()
+        kept.feedback.clear()
+        kept.deleted = True
+
+    async def list_items(
+        self, thread_id: str, *, owner: str, limit: int, after: str | None = None, newest_first: bool = False
+    ) -> Batch[Item]:
+        items = self._of(thread_id, owner).items
+        if after is not None and after not in items:
+            raise MessageNotFound("the item to go on from does not exist")
+        ordered = list(reversed(items)) if newest_first else list(items)
+        return _batch((as_item(text) for key in _after(ordered, after) if (text := items[key])), limit)
+
+    async def get_item(self, thread_id: str, item_id: str, *, owner: str) -> Item:
+        text = self._of(thread_id, owner).items.get(item_id)
+        if text is None:
+            raise MessageNotFound("the item does not exist")
+        return as_item(text)
+
+    async def begin_turn(self, thread: Thread, lease: Lease, question: QuestionItem | None, *, new: bool) -> None:
+        self._fail()
+        if new and thread.id not in self._kept:
+            born = thread.created_at.astimezone(UTC)
+            first = replace(thread, title=readable(thread.title), created_at=born, updated_at=born)
+            self._kept[thread.id] = _Kept(first, lease)
+        kept = self._of(thread.id, thread.owner)
+        if kept.lease.turn_id != lease.turn_id and not kept.ended and kept.lease.until > datetime.now(UTC):
+            raise ThreadBusy("another turn has not ended")
+        kept.lease, kept.ended = lease, False
+        if question is not None and question.id not in kept.items:
+            kept.items[question.id] = as_json(question)
+            kept.thread = replace(kept.thread, updated_at=question.created_at.astimezone(UTC))
+            self._seq += 1
+            kept.asked = self._seq
+
+    async def end_turn(
+        self, thread: Thread, lease: Lease, answer: AnswerItem | None, *, replaced: Sequence[str] = ()
+    ) -> None:
+        kept = self._of(thread.id, thread.owner)
+        if kept.lease.turn_id != lease.turn_id:
+            if answer is not None and answer.id in kept.items:
+                return
+            raise ThreadBusy("the lease ran out, and another turn has begun")
+        if answer is not None and not kept.ended:
+            for item_id in set(replaced) & set(kept.items):
+                kept.items[item_id] = None
+                kept.feedback.pop(item_id, None)
+            kept.items.setdefault(answer.id, as_json(answer))
+        kept.ended = True
+
+    async def put_feedback(self, thread_id: str, item_id: str, feedback: Feedback | None, *, owner: str) -> None:
+        if not isinstance(await self.get_item(thread_id, item_id, owner=owner), AnswerItem):
+            raise MessageNotFound("the item is not an answer")
+        kept = self._kept[thread_id]
+        kept.feedback.pop(item_id, None)
+        if feedback is not None:
+            given_at = feedback.created_at.astimezone(UTC)
+            kept.feedback[item_id] = replace(feedback, created_at=given_at, comment=readable(feedback.comment))
+
+    async def list_feedback(self, thread_id: str, *, owner: str) -> Mapping[str, Feedback]:
+        return dict(self._of(thread_id, owner).feedback)
+
+    async def export(self, owner: str | None = None) -> AsyncGenerator[Conversation, None]:
+        self._fail()
+        for kept in sorted(self._kept.values(), key=lambda kept: (kept.thread.created_at, kept.thread.id)):
+            if not kept.deleted and (owner is None or kept.thread.owner == owner != ""):
+                items = tuple(as_item(text) for text in kept.items.values() if text)
+                yield Conversation(kept.thread, items, dict(kept.feedback))
+
+    async def forget(self, owner: str) -> int:
+        return self._remove(thread_id for thread_id, kept in self._kept.items() if kept.thread.owner == owner != "")
+
+    async def purge(self, before: datetime) -> int:
+        return self._remove(
+            thread_id
+            for thread_id, kept in self._kept.items()
+            if (kept.thread.updated_at or kept.thread.created_at) < before
+        )
+
+    async def check(self) -> Sequence[Remark]:
+        self._fail()
+        return [Remark("in memory")]
+
+    async def close(self) -> None:
+        """Holds nothing."""
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _of(self, thread_id: str, owner: str) -> _Kept:
+        self._fail()
+        kept = self._kept.get(thread_id)
+        if kept is None or kept.deleted or kept.thread.owner != owner:
+            raise ThreadNotFound("the thread does not exist for this reader")
+        return kept
+
+    def _remove(self, ids: Iterable[str]) -> int:
+        self._fail()
+        gone = list(ids)
+        for thread_id in gone:
+            del self._kept[thread_id]
+        return len(gone)
+
+
+@dataclass(slots=True, eq=False)
+class _Kept:
+    thread: Thread
+    lease: Lease
+    ended: bool = False
+    asked: int = 0
+    """The place of its newest question among all questions."""
+    items: dict[str, str | None] = field(default_factory=dict)
+    """As JSON, None where one was replaced; in the order in which they were put."""
+    feedback: dict[str, Feedback] = field(default_factory=dict)
+    deleted: bool = False
+
+
+def _after(ordered: Sequence[T], entry: T | None) -> Sequence[T]:
+    return ordered if entry is None else ordered[ordered.index(entry) + 1 :]
+
+
+def _batch(entries: Iterable[T], limit: int) -> Batch[T]:
+    found = tuple(entries)
+    return Batch(found[:limit], has_more=len(found) > limit)
+
+
 def _in_scope(passage: Passage, scope: Scope) -> bool:
     return (
         (scope.tags is None or passage.tag in scope.tags)
         and (scope.locale is None or passage.locale == scope.locale)
         and (scope.path_prefix is None or scope.path_prefix in ancestors(passage.page))
+        and (scope.pages is None or passage.page in scope.pages)
         and (scope.up_to_position is None or passage.position <= scope.up_to_position)
     )
 

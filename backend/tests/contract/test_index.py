@@ -202,6 +202,7 @@ async def test_a_question_without_a_known_word_still_has_a_meaning(pair: Pair) -
         (Scope(path_prefix="/docs/robots"), {TOPICS, TOPICS_2, ACTIONS}),
         (Scope(path_prefix="/docs/robots/actions"), {ACTIONS}),
         (Scope(path_prefix="/docs/rob"), set()),
+        (Scope(pages=("/docs/robots/actions", "/docs/nowhere")), {ACTIONS}),
         (Scope(tags=("docs-default-current",), locale="en", up_to_position=1), {TOPICS, TOPICS_2}),
         (Scope(("docs-default-current",), "en", "/docs/robots/topics", up_to_position=1), {TOPICS, TOPICS_2}),
     ],

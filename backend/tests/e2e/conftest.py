@@ -18,10 +18,7 @@ from chatbot_api.bootstrap import Services
 from chatbot_api.config import Settings
 from chatbot_api.main import create_app
 from chatbot_api.models.domain import Entry, Passage
-from chatbot_api.services.chat_service import ChatService
-from chatbot_api.services.rag_service import RagService
-from chatbot_api.services.thread_service import MemoryThreads
-from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
+from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator, over
 from tests.conftest import manifest, passage
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
@@ -101,9 +98,7 @@ async def served(
     @asynccontextmanager
     async def opener(settings: Settings) -> AsyncGenerator[Services, None]:
         book.loop = asyncio.get_running_loop()
-        embedder = HashEmbedder()
-        rag = RagService(embedder, book.index, model, site_url=settings.site_url)
-        yield Services(settings, rag, ChatService(rag, MemoryThreads()), book.index, embedder, model)
+        yield over(settings, book.index, model)
 
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     app = create_app(Settings(site_url=site_url, log_level="error"), opener)

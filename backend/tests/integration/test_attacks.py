@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -19,18 +20,16 @@ from chatbot_api.answering.prompts import SYSTEM
 from chatbot_api.bootstrap import Services
 from chatbot_api.config import Settings
 from chatbot_api.main import create_app
-from chatbot_api.models.domain import Entry, Message, Passage, Question
-from chatbot_api.services.chat_service import ChatService
-from chatbot_api.services.rag_service import RagService
-from chatbot_api.services.thread_service import MemoryThreads
-from chatbot_api.testing import HashEmbedder, MemoryIndex
+from chatbot_api.models.domain import AnswerItem, Entry, Lease, Message, Passage, Question, QuestionItem, Thread
+from chatbot_api.ports import ThreadStore
+from chatbot_api.testing import HashEmbedder, MemoryIndex, MemoryThreads, over
 from tests.attacks import ATTACKS, QUERY, TRUE, Attack, ObedientGenerator, Place, book, outside
 from tests.conftest import manifest
 
 SITE = "https://book.example"
 OURS = "0" * 31 + "1"
 VICTIMS = "0" * 31 + "2"
-SECRETS = (Message("reader", "My secret is 4711."), Message("assistant", "Noted."))
+SECRETS = ("My secret is 4711.", "Noted.")
 IN_THE_BOOK: tuple[Place, ...] = ("prose", "code", "table", "heading", "title", "category", "page", "passages")
 
 
@@ -51,10 +50,10 @@ class Site:
             await generation.put([Entry(p, await embedder.embed_question(p.text)) for p in self.passages])
             await generation.publish()
         said = self.attack.text if self.attack.place == "history" else "Hello"
-        await self.threads.append(OURS, (Message("reader", said), Message("assistant", said)))
-        await self.threads.append(VICTIMS, SECRETS)
-        rag = RagService(embedder, index, self.model, site_url=SITE)
-        yield Services(settings, rag, ChatService(rag, self.threads), index, embedder, self.model)
+        await converse(self.threads, OURS, "", (said, said))
+        await converse(self.threads, VICTIMS, "anon:victim", SECRETS)
+        site = settings.model_copy(update={"site_url": SITE})
+        yield over(site, index, self.model, embedder=embedder, threads=self.threads)
 
     def ask(self, *, stream: bool) -> list[tuple[str, Any]]:
         asked: dict[str, Any] = {"query": QUERY, "page": TRUE.page, "thread_id": OURS, "stream": stream}
@@ -66,6 +65,16 @@ class Site:
                 return []  # refused: no word of it can be seen
             assert response.status_code == 200, response.text
             return events(response.text) if stream else [("done", response.json())]
+
+
+async def converse(threads: ThreadStore, thread_id: str, owner: str, said: tuple[str, str]) -> None:
+    """A turn that was had before: its question, its answer."""
+    now = datetime.now(UTC)
+    thread = Thread(thread_id, owner, now)
+    lease = Lease("a" * 32, now + timedelta(minutes=5))
+    await threads.begin_turn(thread, lease, QuestionItem("b" * 32, now, said[0]), new=True)
+    answer = AnswerItem("a" * 32, "b" * 32, now, "done", said[1], "answered", "generated")
+    await threads.end_turn(thread, lease, answer)
 
 
 def events(body: str) -> list[tuple[str, Any]]:
@@ -160,7 +169,8 @@ async def test_no_attack_succeeds(attack: Attack, size: int | None) -> None:
     told = site.ask(stream=size != 7)
 
     assert judge(site, told) == []
-    assert await site.threads.history(VICTIMS) == SECRETS
+    kept = await site.threads.list_items(VICTIMS, owner="anon:victim", limit=10)
+    assert tuple(item.text for item in kept.entries) == SECRETS
 
 
 def test_no_attack_succeeds_from_any_other_place() -> None:

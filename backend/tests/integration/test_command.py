@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.postgres import Postgres
+
 ASKBOOK = [sys.executable, "-m", "askbook"]
 
 
@@ -309,3 +311,41 @@ def test_doctor_says_what_mends_what_is_wrong(book: Path, tmp_path: Path) -> Non
     assert "run: askbook index SOURCE" in before.stdout
     assert after.returncode == 0, after.stdout
     assert {finding["status"] for finding in json.loads(after.stdout)} == {"ok"}
+
+
+def test_migrate_makes_the_tables_and_does_nothing_thereafter(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.new_database()
+
+    first = askbook(tmp_path, "migrate", DATABASE_URL=url)
+    again = askbook(tmp_path, "migrate", DATABASE_URL=url)
+
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == "the tables of conversations are made: revision 0001\n"
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout == "the tables of conversations are up to date: revision 0001\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrate_makes_an_sqlite_file_too(tmp_path: Path) -> None:
+    run = askbook(tmp_path, "migrate")
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "the tables of conversations are made: revision 0001\n"
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["threads.sqlite"]
+
+
+def test_migrate_says_that_it_cannot_reach_the_server_without_saying_the_password(tmp_path: Path) -> None:
+    run = askbook(tmp_path, "migrate", DATABASE_URL="postgresql://reader:swordfish@127.0.0.1:1/book")
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("askbook: the database of conversations failed: OperationalError")
+    assert "swordfish" not in run.stderr
+    assert run.stderr.count("\n") == 1
+
+
+def test_an_address_of_no_database_of_ours_is_wrong_usage(tmp_path: Path) -> None:
+    run = askbook(tmp_path, "migrate", DATABASE_URL="mysql://reader:swordfish@host/book")
+
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("askbook: DATABASE_URL: it must be postgresql://")
+    assert "swordfish" not in run.stderr

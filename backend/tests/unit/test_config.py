@@ -12,6 +12,7 @@ from chatbot_api.config import Settings
 
 ROOT = Path(__file__).parents[3]
 NAMES = {name.upper() for name in Settings.model_fields}
+LONG = "0123456789abcdef0123456789abcdef"
 
 
 def test_with_nothing_set_everything_is_embedded() -> None:
@@ -54,10 +55,45 @@ def test_a_blank_key_is_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_keys_are_not_shown() -> None:
-    settings = Settings(gemini_api_key="hidden-1", qdrant_host="h", qdrant_api_key="hidden-2")
+    settings = Settings(
+        gemini_api_key="hidden-1",
+        qdrant_host="h",
+        qdrant_api_key="hidden-2",
+        session_secret=f"hidden-3-{LONG}",
+        site_jwt_key=f"hidden-4-{LONG}",
+        site_jwt_audience="a",
+    )
 
     assert "hidden" not in repr(settings)
     assert "hidden" not in str(settings.model_dump())
+
+
+def test_what_is_refused_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SESSION_SECRET", "hidden-1")
+    monkeypatch.setenv("SITE_JWT_KEY", f"hidden-2-{LONG}")
+
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    monkeypatch.delenv("SESSION_SECRET")
+    with pytest.raises(ValidationError) as without_audience:
+        Settings()
+
+    assert "hidden" not in str(refused.value)
+    assert "hidden" not in str(without_audience.value)
+
+
+def test_secrets_are_separated_by_commas() -> None:
+    settings = Settings(session_secret=f" first-{LONG} ,, second-{LONG},")
+
+    assert [each.get_secret_value() for each in settings.session_secrets] == [f"first-{LONG}", f"second-{LONG}"]
+    assert Settings(session_secret=" ").session_secrets == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://book.example/keys?x=1", "http://localhost:8080/k", "http://127.0.0.1:1/k", "http://[::1]:8080/k"]
+)
+def test_keys_of_accounts_come_over_a_safe_way_or_from_this_machine(url: str) -> None:
+    assert Settings(site_jwks_url=url, site_jwt_audience="a", site_jwt_issuer="  ").site_jwt_issuer is None
 
 
 @pytest.mark.parametrize(
@@ -77,13 +113,61 @@ def test_keys_are_not_shown() -> None:
             "OPENAI_EMBEDDING_MODEL needs OPENAI_EMBEDDING_DIMENSIONS",
         ),
         ({"openai_base_url": "localhost:11434"}, "must begin with http"),
+        ({"database_url": "mysql://u:p@h/d"}, "it must be postgresql://user:password@host/database, or sqlite:///"),
+        ({"database_url": "postgresql+asyncpg://u:p@h/d"}, "it must be postgresql://user:password@host/database"),
+        ({"database_url": "sqlite://"}, "or sqlite:/// and the path of a file"),
+        ({"database_url": "sqlite:///file?mode=ro"}, "or sqlite:/// and the path of a file"),
+        ({"retention_days": -1}, "greater than or equal to 0"),
         ({"port": 70000}, "less than or equal to 65535"),
+        ({"session_secret": LONG[1:]}, "a secret needs at least 32 characters"),
+        ({"session_secret": f"{LONG},{LONG[1:]}"}, "a secret needs at least 32 characters"),
+        ({"session_secret": " , "}, "a secret needs at least 32 characters"),
+        ({"session_days": 0}, "greater than or equal to 1"),
+        ({"session_days": 366}, "less than or equal to 365"),
+        ({"site_jwt_key": LONG[1:], "site_jwt_audience": "a"}, "a secret needs at least 32 characters"),
+        ({"site_jwt_key": f"-----BEGIN PUBLIC KEY-----{LONG}", "site_jwt_audience": "a"}, "not a key of a pair"),
+        ({"site_jwt_key": LONG, "site_jwks_url": "https://h/k", "site_jwt_audience": "a"}, "not both"),
+        ({"site_jwt_key": LONG}, "SITE_JWT_KEY needs SITE_JWT_AUDIENCE"),
+        ({"site_jwks_url": "https://h/k"}, "SITE_JWKS_URL needs SITE_JWT_AUDIENCE"),
+        ({"site_jwt_audience": "a"}, "SITE_JWT_AUDIENCE needs SITE_JWKS_URL or SITE_JWT_KEY"),
+        ({"site_jwt_issuer": "i"}, "SITE_JWT_ISSUER needs SITE_JWKS_URL or SITE_JWT_KEY"),
+        ({"site_jwt_key": LONG, "site_jwt_audience": "a", "site_jwt_issuer": "askbook"}, "cannot be askbook"),
+        ({"site_jwt_key": LONG, "site_jwt_audience": "a", "session_secret": f"x{LONG},{LONG}"}, "must differ"),
+        *(
+            ({"site_jwks_url": url, "site_jwt_audience": "a"}, "it must begin with https://")
+            for url in (
+                "http://book.example/keys",
+                "http://localhost.example/keys",
+                "http://localhost@book.example/keys",
+                "https://user:password@book.example/keys",
+                "https:///keys",
+                "https://[::1/keys",
+                "file:///etc/keys",
+                "book.example/keys",
+            )
+        ),
         ({"qdrant_collection_name": "a/b"}, "pattern"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValidationError, match=re.escape(sentence)):
         Settings(**values)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@h/d?sslmode=require&channel_binding=require",
+        "postgres://h1,h2/d",
+        "sqlite:////srv/threads.sqlite",
+    ],
+)
+def test_conversations_can_be_kept_in_postgresql_or_in_a_file_and_the_address_is_not_shown(url: str) -> None:
+    settings = Settings(database_url=url)
+
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == url
+    assert url not in repr(settings)
 
 
 def test_a_server_of_ones_own_is_used_where_there_is_no_key_of_gemini() -> None:

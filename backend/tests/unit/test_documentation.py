@@ -13,25 +13,43 @@ from typing import Any, get_args
 
 import pytest
 import typer
+from chatkit.types import (
+    ChatKitReq,
+    ErrorEvent,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    is_streaming_req,
+)
 from fastapi.routing import iter_route_contexts
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from askbook import cli, evaluation
+from chatbot_api import main
+from chatbot_api.chatkit_bridge import requests
 from chatbot_api.config import Settings
-from chatbot_api.errors import AskbookError
+from chatbot_api.errors import AskbookError, ThreadBusy
 from chatbot_api.main import create_app
 from chatbot_api.models.chat_models import (
+    AnswerItemModel,
     ChatRequest,
     ChatResponse,
     CitationModel,
     Config,
+    ConversationModel,
+    EntitiesModel,
+    FeedbackRequest,
     Health,
     IndexModel,
     NearestModel,
     Problem,
+    QuestionItemModel,
     ScopeRequest,
+    SessionModel,
+    ThreadsModel,
 )
-from chatbot_api.models.domain import Mode, State
+from chatbot_api.models.domain import Mode, Outcome, State
 from chatbot_api.routes import edge
 from chatbot_api.routes import errors as problems
 from qdrant_indexer.sources import layout
@@ -45,6 +63,7 @@ ERRORS = PAGES["reference/errors.mdx"]
 ANSWER = PAGES["reference/answer-object.mdx"]
 ASKBOOK_YAML = PAGES["reference/askbook-yaml.mdx"]
 CONFIGURATION = PAGES["reference/configuration.mdx"]
+CHATKIT = PAGES["guides/use-chatkit.mdx"]
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 COMMANDS: dict[str, Any] = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]  # it is a group
@@ -63,6 +82,16 @@ def section(page: str, anchor: str) -> str:
 def first_cells(part: str) -> list[str]:
     """The code that rows of tables begin with."""
     return re.findall(r"^\| `([^`]+)`", part, re.MULTILINE)
+
+
+def codes(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def rows(part: str) -> list[list[str]]:
+    """The cells of its tables' rows, without those of their heads."""
+    lines = [line.strip("| ") for line in part.splitlines() if line.startswith("| ")]
+    return [re.split(r" ?\| ", line) for line in lines]
 
 
 def fences(page: str, language: str) -> list[tuple[str, str]]:
@@ -239,6 +268,126 @@ def test_the_events_are_those_of_the_openapi_document() -> None:
     assert first_cells(section(HTTP_API, "events")) == schema["properties"]["event"]["enum"]
 
 
+PATHS = create_app(Settings()).openapi()["paths"]
+ALL_OTHERS = "all others"
+
+
+def token_of(operation: dict[str, Any]) -> str:
+    match operation.get("security"):
+        case None:
+            return "not looked at"
+        case [{"reader": []}]:
+            return "needed"
+        case _:
+            return "looked at if it comes"
+
+
+def test_which_routes_need_a_token_is_what_the_openapi_document_says() -> None:
+    told = {name: cells[1] for cells in rows(section(HTTP_API, "token")) for name in codes(cells[0]) or [cells[0]]}
+    said: dict[str, set[str]] = {}
+    for path, operations in PATHS.items():
+        first = "/" + path.split("/")[1]
+        said.setdefault(first if first in told else ALL_OTHERS, set()).update(map(token_of, operations.values()))
+
+    assert said.keys() == told.keys() - {"Routes"}
+    assert all(len(kinds) == 1 and told[name].startswith(tuple(kinds)) for name, kinds in said.items())
+
+
+@pytest.mark.parametrize(("anchor", "path"), [("threads", "/threads"), ("entities", "/entities")])
+def test_the_parameters_of_a_list_are_those_it_takes(anchor: str, path: str) -> None:
+    told = {codes(cells[0])[0]: cells[1] for cells in rows(section(HTTP_API, anchor)) if codes(cells[0])}
+    taken = {each["name"]: each["schema"] for each in PATHS[path]["get"]["parameters"]}
+
+    assert told.keys() == taken.keys()
+    limit = taken["limit"]
+    assert f"{limit['minimum']} to {limit['maximum']}, {limit['default']} by default" in told["limit"]
+
+
+def test_a_conversation_takes_the_parameters_of_the_list() -> None:
+    of_list, of_thread = (
+        {each["name"]: each["schema"] for each in PATHS[path]["get"]["parameters"] if each["in"] == "query"}
+        for path in ("/threads", "/threads/{thread_id}")
+    )
+
+    assert of_thread.keys() == of_list.keys()
+    assert of_thread["limit"]["maximum"] == of_list["limit"]["maximum"]
+    assert f"`limit` is {of_thread['limit']['default']} by default" in section(HTTP_API, "thread")
+
+
+def test_headers_that_pages_of_other_origins_may_send_are_named_and_no_other() -> None:
+    assert sorted(first_cells(section(CHATKIT, "privacy"))) == sorted(main._HEADERS)
+
+
+# ChatKit ----------------------------------------------------------------------------------------------
+
+
+OPERATIONS: dict[str, Any] = {kind.model_fields["type"].default: kind for kind in get_args(get_args(ChatKitReq)[0])}
+EVENT: TypeAdapter[ThreadStreamEvent] = TypeAdapter(ThreadStreamEvent)
+
+
+def test_every_operation_of_chatkit_is_named_and_whether_it_is_served_and_how() -> None:
+    told = {
+        codes(cells[0])[0]: (re.split(r"\W", cells[1])[0], cells[2])
+        for cells in rows(section(CHATKIT, "operations"))
+        if codes(cells[0])
+    }
+
+    assert told == {
+        name: (
+            "yes" if kind in requests._SUPPORTED else "no",
+            "stream" if is_streaming_req(kind.model_construct()) else "JSON",
+        )
+        for name, kind in OPERATIONS.items()
+    }
+
+
+def name_of(event: ThreadStreamEvent) -> tuple[str, ...]:
+    match event:
+        case ThreadItemUpdatedEvent():
+            return event.type, event.update.type
+        case ThreadItemAddedEvent() | ThreadItemDoneEvent():
+            return event.type, event.item.type
+        case _:
+            return (event.type,)
+
+
+def test_the_events_of_a_turn_are_those_of_the_contract_in_their_order() -> None:
+    told = [tuple(codes(cells[0]) + codes(cells[1])) for cells in rows(section(CHATKIT, "events")) if codes(cells[0])]
+    frames = (ROOT / "contract/chatkit/answered.sse").read_text(encoding="utf-8").strip().split("\n\n")
+    events = [EVENT.validate_json(frame.removeprefix("data: ")) for frame in frames]
+
+    assert told == list(dict.fromkeys(map(name_of, events)))
+
+
+def test_an_error_in_a_stream_is_shown_as_one_is_sent() -> None:
+    [(_, frame)] = fences(section(CHATKIT, "errors"), "text")
+
+    event = ErrorEvent(code="custom", message=ThreadBusy.public, allow_retry=ThreadBusy.retryable)
+    assert json.loads(frame.removeprefix("data: ")) == event.model_dump()
+
+
+def test_the_statuses_of_chatkit_are_those_of_the_openapi_document() -> None:
+    told = {int(cells[0]) for cells in rows(section(CHATKIT, "errors")) if cells[0].isdecimal()}
+    of_every_route = {made_by(edge)["too_large"]}
+
+    assert told - of_every_route == {int(status) for status in PATHS["/chatkit"]["post"]["responses"]} - {200}
+
+
+def test_the_tools_of_the_composer_are_those_that_are_known() -> None:
+    [(_, page)] = fences(section(CHATKIT, "page"), "js")
+
+    for tools in (re.findall(r"\{id: '(\w+)', label", page), re.findall(r"tool `(\w+)`", section(CHATKIT, "sent"))):
+        assert tools == [requests.THIS_PAGE, requests.WHOLE_BOOK]
+
+
+def test_the_requests_of_the_chatkit_examples_are_served() -> None:
+    sent = re.findall(r"^chatkit '(\{.*?\})'(?: \||$)", section(CHATKIT, "curl"), re.MULTILINE | re.DOTALL)
+
+    assert len(sent) >= 7
+    for body in sent:
+        requests.check(requests.parse(re.sub(r"'\$[A-Z]+'", "0", body).encode()))
+
+
 # Objects ----------------------------------------------------------------------------------------------
 
 
@@ -249,8 +398,13 @@ def test_the_events_are_those_of_the_openapi_document() -> None:
         (section(ERRORS, "body"), Problem),
         (section(HTTP_API, "health"), Health),
         (section(HTTP_API, "config"), Config),
+        (section(HTTP_API, "session"), SessionModel),
+        (section(PAGES["concepts/readers.mdx"], "anonymous"), SessionModel),
+        (section(HTTP_API, "threads"), ThreadsModel),
+        (section(HTTP_API, "thread"), ConversationModel),
+        (section(HTTP_API, "entities"), EntitiesModel),
     ],
-    ids=["answer", "problem", "health", "config"],
+    ids=["answer", "problem", "health", "config", "session", "reader", "threads", "thread", "entities"],
 )
 def test_an_example_is_what_its_model_would_send(part: str, model: type[BaseModel]) -> None:
     told = example(part)
@@ -263,10 +417,11 @@ def test_an_example_is_what_its_model_would_send(part: str, model: type[BaseMode
     [
         (section(HTTP_API, "chat"), ChatRequest),
         (section(HTTP_API, "scope"), ScopeRequest),
+        (section(HTTP_API, "feedback"), FeedbackRequest),
         (section(ANSWER, "citations"), CitationModel),
         (section(ANSWER, "index"), IndexModel),
     ],
-    ids=["request", "scope", "citation", "index"],
+    ids=["request", "scope", "feedback", "citation", "index"],
 )
 def test_a_table_of_fields_names_those_of_its_model(part: str, model: type[BaseModel]) -> None:
     assert set(first_cells(part)) == set(model.model_fields)
@@ -281,6 +436,29 @@ def test_every_field_of_an_answer_is_explained() -> None:
 @pytest.mark.parametrize(("anchor", "values"), [("state", get_args(State)), ("mode", get_args(Mode))])
 def test_states_and_modes_are_those_there_are(anchor: str, values: Sequence[str]) -> None:
     assert first_cells(section(ANSWER, anchor)) == list(values)
+
+
+@pytest.mark.parametrize(("item", "model"), [("question", QuestionItemModel), ("answer", AnswerItemModel)])
+def test_every_field_of_what_was_said_is_explained(item: str, model: type[BaseModel]) -> None:
+    told = [
+        name for cells in rows(section(HTTP_API, "items")) if cells[1] in (item, "both") for name in codes(cells[0])
+    ]
+
+    assert sorted(told) == sorted(model.model_fields)
+
+
+def test_every_way_an_answer_can_end_is_explained() -> None:
+    told = {name for cells in rows(section(PAGES["concepts/conversations.mdx"], "when")) for name in codes(cells[-1])}
+
+    assert told - {"outcome"} == set(get_args(Outcome))
+
+
+def test_the_components_of_health_are_those_of_the_example() -> None:
+    part = section(HTTP_API, "health")
+    states, components = [first_cells(table) for table in part.split("\n| Component |")]
+
+    assert states[1:] == list(get_args(Health.model_fields["status"].annotation))
+    assert components == list(example(part)["components"])
 
 
 @pytest.mark.parametrize(
@@ -301,6 +479,12 @@ def test_the_requests_of_the_examples_are_accepted() -> None:
     assert len(bodies) >= 4
     for body in bodies:
         ChatRequest.model_validate_json(body)
+
+
+def test_the_feedback_of_the_example_is_accepted() -> None:
+    [(_, request)] = fences(section(HTTP_API, "feedback"), "http")
+
+    FeedbackRequest.model_validate_json(request.partition("\n\n")[2])
 
 
 # Settings and keys ------------------------------------------------------------------------------------

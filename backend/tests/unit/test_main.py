@@ -16,10 +16,7 @@ from chatbot_api.config import Settings
 from chatbot_api.errors import AnswerCutShort, IndexCorrupt, ModelUnavailable, SearchUnavailable
 from chatbot_api.main import create_app
 from chatbot_api.models.domain import Entry
-from chatbot_api.services.chat_service import ChatService
-from chatbot_api.services.rag_service import RagService
-from chatbot_api.services.thread_service import MemoryThreads
-from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
+from chatbot_api.testing import HashEmbedder, MemoryIndex, MemoryThreads, ScriptedGenerator, over
 from tests.conftest import manifest, passage
 
 BOOK = [
@@ -42,11 +39,11 @@ class World:
     embedder: HashEmbedder = field(default_factory=HashEmbedder)
     index: MemoryIndex = field(default_factory=MemoryIndex)
     model: ScriptedGenerator | None = None
+    threads: MemoryThreads = field(default_factory=MemoryThreads)
 
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncGenerator[Services, None]:
-        rag = RagService(self.embedder, self.index, self.model, site_url=settings.site_url)
-        yield Services(settings, rag, ChatService(rag, MemoryThreads()), self.index, self.embedder, self.model)
+        yield over(settings, self.index, self.model, embedder=self.embedder, threads=self.threads)
 
     async def fill(self) -> None:
         async with self.index.generation(manifest(passages=len(BOOK), source_revision="abc")) as generation:
@@ -264,7 +261,7 @@ def test_health_names_every_component(client: TestClient) -> None:
     body = client.get("/health").json()
 
     assert body["status"] == "ready"
-    assert set(body["components"]) == {"index", "embedder", "answers"}
+    assert set(body["components"]) == {"index", "embedder", "answers", "conversations"}
     assert body["index"]["generation"]
     assert client.get("/health/live").json() == {"status": "alive"}
 
@@ -313,6 +310,7 @@ def test_a_page_may_know_the_mode_and_what_there_is(client: TestClient) -> None:
         "versions": ["current"],
         "locales": ["en"],
         "max_query": 4000,
+        "chatkit_domain_key": "",
     }
 
 
@@ -362,3 +360,12 @@ def test_what_is_not_there_is_a_problem_too(client: TestClient, method: str, pat
 def sse(text: str) -> list[tuple[str, Any]]:
     blocks = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.strip().split("\n\n")]
     return [(block["event"], json.loads(block["data"])) for block in blocks]
+
+
+def test_where_readers_need_an_account_nobody_asks_without_a_token(world: World) -> None:
+    world.settings = Settings(anonymous_readers=False)
+    with world.client() as client:
+        refused = client.post("/chat", json={"query": "topic"})
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "not_signed_in")
+    assert refused.headers["www-authenticate"] == "Bearer"

@@ -156,7 +156,7 @@ async def test_a_book_of_more_pages_than_one_answer_holds_is_read_to_its_end(ser
 
 
 def test_every_field_that_can_be_asked_for_is_declared() -> None:
-    every = Scope(tags=("docs-default-current",), locale="en", path_prefix="/docs", up_to_position=1)
+    every = Scope(tags=("docs-default-current",), locale="en", path_prefix="/docs", up_to_position=1, pages=("/docs",))
 
     assert {key for key, _ in layout.conditions(every)} <= set(layout.KEYWORD_FIELDS)
 

@@ -9,7 +9,6 @@ from contextlib import aclosing
 import pytest
 
 from chatbot_api.answering import prompts
-from chatbot_api.answering.scope import WantedScope
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
@@ -41,6 +40,7 @@ from chatbot_api.models.domain import (
     TurnDone,
     Usage,
     Vector,
+    WantedScope,
 )
 from chatbot_api.services.rag_service import RagService
 from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
@@ -123,6 +123,74 @@ async def test_the_models_own_admission_is_not_in_docs_with_the_nearest_pages() 
     assert (answer.state, answer.citations) == ("not_in_docs", ())
     assert answer.nearest[0].page == "/docs/topics"
     assert "NOT_IN_DOCS" not in answer.text
+
+
+async def test_what_an_admission_took_is_kept_with_it() -> None:
+    embedder, index = await book()
+    usage = Usage("scripted", 100, 4, 0.5)
+
+    answer = await answer_of(RagService(embedder, index, ScriptedGenerator(["NOT_IN_DOCS", usage])), "What is a topic?")
+
+    assert (answer.state, answer.usage) == ("not_in_docs", usage)
+
+
+@pytest.mark.parametrize("said", [["NOT_IN_DOCS"], ["NOT_IN_DOCS\n", "The pages do not say."]])
+async def test_a_model_that_does_not_end_after_an_admission_is_left(
+    said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot_api.services.rag_service._SECOND_THOUGHTS", 0.01)
+    embedder, index = await book()
+    model = ScriptedGenerator([*said, " Still [1]."], gate=len(said))
+
+    async with asyncio.timeout(5):
+        answer = await answer_of(RagService(embedder, index, model), "What is a topic?")
+
+    assert (answer.state, answer.mode) == ("not_in_docs", "generated")
+    assert model.stopped.is_set()
+
+
+@pytest.mark.parametrize("error", [AnswerCutShort("cut"), AnswerTooLong("MAX_TOKENS"), AnswerWithheld("filter")])
+async def test_what_fails_after_an_admission_changes_nothing(error: AskbookError) -> None:
+    embedder, index = await book()
+    usage = Usage("scripted", 100, 4, 0.5)
+    model = ScriptedGenerator(["NOT_IN_DOCS", usage], error=error)
+
+    answer = await answer_of(RagService(embedder, index, model), "What is a topic?")
+
+    assert (answer.state, answer.mode, answer.notice, answer.usage) == ("not_in_docs", "generated", "", usage)
+
+
+async def test_an_admission_that_is_followed_by_citations_is_an_answer_in_part() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(
+        ["NOT_IN_DOCS", "\n\nStill, a node publishes ", "messages to a topic [1", "]. So", " it is."]
+    )
+
+    events = await events_of(RagService(embedder, index, model), "What is a topic?")
+
+    done = events[-1]
+    assert isinstance(done, TurnDone)
+    assert (done.answer.state, len(done.answer.citations)) == ("partial", 1)
+    assert done.answer.text == "Still, a node publishes messages to a topic [1]. So it is."
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == done.answer.text
+
+
+async def test_of_an_admission_nothing_is_told_before_its_end() -> None:
+    embedder, index = await book()
+    model = ScriptedGenerator(["NOT_IN_DOCS\n", "The pages ", "do not say."])
+
+    events = await events_of(RagService(embedder, index, model), "What is a topic?")
+
+    assert not [event for event in events if isinstance(event, TextDelta)]
+
+
+async def test_an_admission_of_a_part_without_that_part_is_one_of_all() -> None:
+    embedder, index = await book()
+
+    answer = await answer_of(RagService(embedder, index, ScriptedGenerator(["PARTLY_IN_DOCS"])), "What is a topic?")
+
+    assert answer.state == "not_in_docs"
+    assert answer.text
 
 
 async def test_a_question_that_shares_nothing_with_the_book_costs_no_model_call() -> None:

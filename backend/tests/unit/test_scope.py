@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chatbot_api.answering.scope import Catalog, WantedScope
+from chatbot_api.answering.scope import Catalog
 from chatbot_api.errors import UnknownPage, UnknownScope
-from chatbot_api.models.domain import PageSummary, Scope
+from chatbot_api.models.domain import PageSummary, Scope, WantedScope
 
 
 def page(
@@ -115,3 +115,21 @@ def test_what_is_not_there_is_refused_naming_what_is(wanted: WantedScope, error:
 def test_a_prefix_holds_the_pages_below_it_and_itself() -> None:
     assert BOOK.resolve(WantedScope(path_prefix="/docs/1.0/"), None)[0].path_prefix == "/docs/1.0"
     assert BOOK.resolve(WantedScope(path_prefix="/"), None)[0].path_prefix == "/"
+
+
+def test_pages_that_are_named_bring_their_version_and_locale() -> None:
+    scope, _ = BOOK.resolve(WantedScope(pages=("/docs/1.0/a/", "/de/docs/a", "/docs/1.0/a")), "/docs/a")
+
+    assert scope == Scope(tags=None, locale=None, pages=("/docs/1.0/a/", "/de/docs/a"))
+
+
+def test_a_version_that_is_asked_for_holds_for_named_pages_too() -> None:
+    scope, _ = BOOK.resolve(WantedScope(pages=("/docs/a",), version="1.0", locale="en"), None)
+
+    assert scope.tags == ("docs-community-1.0", "docs-default-1.0")
+    assert (scope.locale, scope.pages) == ("en", ("/docs/a",))
+
+
+def test_a_named_page_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UnknownPage, match="/docs/nowhere"):
+        BOOK.resolve(WantedScope(pages=("/docs/nowhere",)), None)

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from chatbot_api.errors import UnknownPage, UnknownScope
-from chatbot_api.models.domain import PageSummary, Scope
+from chatbot_api.models.domain import PageSummary, Scope, WantedScope
 from chatbot_api.models.paths import ancestors, normal_path
 
 _NAMED = 10
-
-
-@dataclass(frozen=True, slots=True)
-class WantedScope:
-    """As the reader sent it."""
-
-    version: str | None = None
-    locale: str | None = None
-    path_prefix: str | None = None
-    up_to: str | None = None
-    """A page: only it and what comes before it in the reading order."""
 
 
 class Catalog:
@@ -40,40 +28,59 @@ class Catalog:
         """The scope in the index's terms, and the page the reader is on.
 
         Without a version or locale of its own, a question is about those of the reader's page, else about the latest
-        versions and the default locale. Raises `UnknownPage` or `UnknownScope`, naming what there is.
+        versions and the default locale; pages that it names bring their own. Raises `UnknownPage` or `UnknownScope`,
+        naming what there is.
         """
         here = self.page(page) if page else None
         last = self.page(wanted.up_to) if wanted.up_to else None
         prefix = normal_path(wanted.path_prefix) if wanted.path_prefix else None
         if prefix is not None and prefix not in self._prefixes:
             raise UnknownScope(f"scope.path_prefix {wanted.path_prefix!r} holds no page. {self._similar(prefix)}")
-        stand = last or here
-        locale = _known("locale", wanted.locale, self.locales) or (stand.locale if stand else self._default_locale)
+        named = tuple(dict.fromkeys(self.page(path).path for path in wanted.pages))
+        locale = _known("locale", wanted.locale, self.locales)
+        if locale is None and (last or not named):
+            stand = last or here
+            locale = stand.locale if stand else self._default_locale
         version = _known("version", wanted.version, self.versions)
         if last and (version or last.version, locale) != (last.version, last.locale):
             raise UnknownScope(
                 f"scope.up_to {wanted.up_to!r} is a page of another version or locale than scope asks for."
             )
-        tags = {last.tag} if last else self._tags_for(version, here)
+        tags = {last.tag} if last else self._tags_for(version, here, everywhere=bool(named))
         scope = Scope(
             tags=None if tags >= self._tags.keys() else tuple(sorted(tags)),
             locale=locale,
             path_prefix=prefix,
             up_to_position=last.position if last else None,
+            pages=named or None,
         )
         return scope, here
 
+    def within(self, wanted: WantedScope) -> list[PageSummary]:
+        """The pages of that version and locale. Raises `UnknownScope`."""
+        scope, _ = self.resolve(wanted, None)
+        return [
+            page
+            for page in self._by_path.values()
+            if (scope.tags is None or page.tag in scope.tags) and scope.locale in (None, page.locale)
+        ]
+
+    def find(self, path: str) -> PageSummary | None:
+        return self._by_path.get(normal_path(path))
+
     def page(self, path: str) -> PageSummary:
         """Raises `UnknownPage`, naming pages that are called much the same."""
-        found = self._by_path.get(normal_path(path))
+        found = self.find(path)
         if found is None:
             raise UnknownPage(f"page {path!r} is not in the index. {self._similar(normal_path(path))}")
         return found
 
-    def _tags_for(self, version: str | None, here: PageSummary | None) -> set[str]:
-        """Of each docs instance one version: the one asked for, the reader's, or the latest."""
+    def _tags_for(self, version: str | None, here: PageSummary | None, *, everywhere: bool) -> set[str]:
+        """Of each docs instance one version: the one asked for, the reader's, or the latest; or all of them."""
         if version is not None:
             return {tag for tag, page in self._tags.items() if page.version == version}
+        if everywhere:
+            return set(self._tags)
         if here is None:
             return set(self._latest)
         others = {tag for tag in self._latest if _instance(self._tags[tag]) != _instance(here)}

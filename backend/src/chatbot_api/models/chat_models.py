@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from chatbot_api.models.domain import Answer, Citation, Grounding, Mode, Nearest, State, Timings
+from chatbot_api.models.domain import (
+    Answer,
+    Citation,
+    Feedback,
+    Grounding,
+    Item,
+    Mode,
+    Nearest,
+    Outcome,
+    QuestionItem,
+    State,
+    Thread,
+    Timings,
+)
 
 MAX_QUERY = 4_000
 
@@ -34,6 +48,10 @@ class ScopeRequest(_Wire):
     locale: Annotated[str, StringConstraints(min_length=1, max_length=35)] | None = None
     path_prefix: _Path | None = Field(None, description="Only pages at or below this path.")
     up_to: _Path | None = Field(None, description="Only this page and what comes before it in the reading order.")
+    pages: Annotated[tuple[_Path, ...], Field(max_length=20)] = Field((), description="Only these pages.")
+
+
+_Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class ChatRequest(_Wire):
@@ -42,8 +60,10 @@ class ChatRequest(_Wire):
         StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY),
         AfterValidator(_readable),
     ] = Field(description="The question, 1 to 4,000 characters after trimming.")
-    thread_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = Field(
-        None, description="A conversation to go on with, from an earlier answer."
+    thread_id: _Id | None = Field(None, description="A conversation to go on with, from an earlier answer.")
+    retry_of: _Id | None = Field(
+        None,
+        description="The message of that conversation to answer once more; the new answer takes the old one's place.",
     )
     page: _Path | None = Field(None, description="Path of the page the reader is on.")
     selection: Annotated[str, StringConstraints(max_length=MAX_QUERY), AfterValidator(lambda v: v and _readable(v))] = (
@@ -111,6 +131,91 @@ class ChatResponse(BaseModel):
     timings_ms: TimingsModel
 
 
+class FeedbackModel(BaseModel):
+    kind: Literal["positive", "negative"]
+    comment: str
+
+
+class QuestionItemModel(BaseModel):
+    kind: Literal["question"] = "question"
+    id: str
+    created_at: datetime
+    text: str
+    page: str | None
+    selection: str
+
+
+class AnswerItemModel(BaseModel):
+    kind: Literal["answer"] = "answer"
+    id: str
+    question_id: str
+    created_at: datetime
+    outcome: Outcome = Field(
+        description="`stopped` by the reader or with the server, or `failed`: then it is what there was until then."
+    )
+    response: str
+    state: State
+    mode: Mode
+    citations: list[CitationModel]
+    nearest: list[NearestModel]
+    notice: str
+    grounding: GroundingModel
+    feedback: FeedbackModel | None
+
+
+class ThreadModel(BaseModel):
+    id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ThreadsModel(BaseModel):
+    """The reader's conversations, the one that was asked in last first."""
+
+    threads: list[ThreadModel]
+    has_more: bool = Field(description="Whether there are more `after` the last one here.")
+
+
+class ConversationModel(ThreadModel):
+    """A conversation and what was said in it, oldest first."""
+
+    items: list[Annotated[QuestionItemModel | AnswerItemModel, Field(discriminator="kind")]]
+    has_more: bool = Field(description="Whether there is more `after` the last item here.")
+
+
+class ExportModel(BaseModel):
+    """Everything that is kept of a reader."""
+
+    threads: list[ConversationModel]
+
+
+class FeedbackRequest(_Wire):
+    thread_id: _Id
+    message_id: _Id = Field(description="An answer of that conversation.")
+    kind: Literal["positive", "negative"] | None = Field(description="null takes it back.")
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1_000)] = ""
+
+
+class EntityModel(BaseModel):
+    """A page that can be mentioned."""
+
+    id: str = Field(description="The page's path, as `scope.pages` takes it.")
+    title: str
+    group: str = Field(description="What the page stands under in the book; empty at the top.")
+    url: str
+
+
+class EntitiesModel(BaseModel):
+    entities: list[EntityModel]
+
+
+class SessionModel(BaseModel):
+    token: str = Field(description="To be sent as `Authorization: Bearer`.")
+    expires_at: datetime
+    reader: str = Field(description="The reader's id: conversations are kept under it.")
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details. `code` is for programs, `detail` for people (a list of places for a 422)."""
 
@@ -145,6 +250,7 @@ class Config(BaseModel):
     versions: list[str]
     locales: list[str]
     max_query: int
+    chatkit_domain_key: str
 
 
 def as_response(answer: Answer, thread_id: str, message_id: str) -> ChatResponse:
@@ -159,12 +265,46 @@ def as_response(answer: Answer, thread_id: str, message_id: str) -> ChatResponse
         notice=answer.notice,
         grounding=as_grounding(answer.grounding),
         index=IndexModel(
-            generation=answer.manifest.generation,
-            built_at=answer.manifest.built_at,
-            source_revision=answer.manifest.source_revision,
+            generation=answer.index.generation,
+            built_at=answer.index.built_at,
+            source_revision=answer.index.source_revision,
         ),
         timings_ms=as_timings(answer.timings),
     )
+
+
+def as_item(item: Item, feedback: Mapping[str, Feedback]) -> QuestionItemModel | AnswerItemModel:
+    if isinstance(item, QuestionItem):
+        return QuestionItemModel(
+            id=item.id, created_at=item.created_at, text=item.text, page=item.page, selection=item.selection
+        )
+    said = feedback.get(item.id)
+    return AnswerItemModel(
+        id=item.id,
+        question_id=item.question_id,
+        created_at=item.created_at,
+        outcome=item.outcome,
+        response=item.text,
+        state=item.state,
+        mode=item.mode,
+        citations=[as_citation(citation) for citation in item.citations],
+        nearest=[as_nearest(nearest) for nearest in item.nearest],
+        notice=item.notice,
+        grounding=as_grounding(item.grounding),
+        feedback=FeedbackModel(kind=said.kind, comment=said.comment) if said else None,
+    )
+
+
+def as_thread(thread: Thread) -> ThreadModel:
+    updated_at = thread.updated_at or thread.created_at
+    return ThreadModel(id=thread.id, title=thread.title, created_at=thread.created_at, updated_at=updated_at)
+
+
+def as_conversation(
+    thread: Thread, items: Sequence[Item], feedback: Mapping[str, Feedback], *, has_more: bool = False
+) -> ConversationModel:
+    told = [as_item(item, feedback) for item in items]
+    return ConversationModel(**as_thread(thread).model_dump(), items=told, has_more=has_more)
 
 
 def as_grounding(grounding: Grounding) -> GroundingModel:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
+
+T = TypeVar("T")
 
 Vector = Sequence[float]
 """One embedding: unit length, as many numbers as the model has dimensions."""
@@ -180,6 +182,19 @@ class Manifest:
     bad_pages: int = 0
     """Pages of the source that could not be read."""
 
+    @property
+    def stamp(self) -> IndexStamp:
+        return IndexStamp(self.generation, self.built_at, self.source_revision)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStamp:
+    """Which state of the book an answer was made from."""
+
+    generation: str
+    built_at: datetime
+    source_revision: str
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -219,6 +234,21 @@ class Scope:
     locale: str | None = None
     path_prefix: str | None = None
     up_to_position: int | None = None
+    pages: tuple[str, ...] | None = None
+    """Paths of pages: any of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedScope:
+    """The part of the book a reader asked about, as it was sent: not yet held against what there is."""
+
+    version: str | None = None
+    locale: str | None = None
+    path_prefix: str | None = None
+    up_to: str | None = None
+    """A page: only it and what comes before it in the reading order."""
+    pages: tuple[str, ...] = ()
+    """Only these pages; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +385,7 @@ class Answer:
     mode: Mode
     citations: tuple[Citation, ...]
     nearest: tuple[Nearest, ...]
-    manifest: Manifest
+    index: IndexStamp
     timings: Timings
     notice: str = ""
     """Why the answer is less than it could be, in words for the reader; empty where it is not."""
@@ -371,8 +401,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A passage that an answer is written from, whether or not the answer cites it."""
+
+    title: str
+    heading_path: tuple[str, ...]
+    url: str
+    passage_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SourcesFound:
-    hits: tuple[Hit, ...]
+    sources: tuple[Source, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +433,96 @@ class TurnDone:
 
 
 AnswerEvent = Progress | SourcesFound | TextDelta | CitationMade | TurnDone
+
+
+# Conversations ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A conversation. It belongs to its owner and to nobody else."""
+
+    id: str
+    owner: str
+    """A reader's id. Empty: whoever knows the thread's id, and it is in nobody's list."""
+    created_at: datetime
+    title: str = ""
+    updated_at: datetime | None = None
+    """When something was last asked in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionItem:
+    """What a reader asked, as it was sent. Enough to ask it again."""
+
+    id: str
+    created_at: datetime
+    text: str
+    page: str | None = None
+    selection: str = ""
+    scope: WantedScope = field(default_factory=WantedScope)
+    kind: Literal["question"] = "question"
+
+
+Outcome = Literal["done", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerItem:
+    """What a reader was told. Where it was stopped by the reader or failed, as far as it came; then its state and mode
+    are what could be said of it so far, and its grounding was never judged."""
+
+    id: str
+    question_id: str
+    created_at: datetime
+    outcome: Outcome
+    text: str
+    state: State
+    mode: Mode
+    citations: tuple[Citation, ...] = ()
+    nearest: tuple[Nearest, ...] = ()
+    sources: tuple[Source, ...] = ()
+    notice: str = ""
+    grounding: Grounding = field(default_factory=Grounding)
+    index: IndexStamp | None = None
+    usage: Usage | None = None
+    kind: Literal["answer"] = "answer"
+
+
+Item = QuestionItem | AnswerItem
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    kind: Literal["positive", "negative"]
+    created_at: datetime
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to answer in a thread: one turn has it at a time, and loses it at `until` if it never gives it back."""
+
+    turn_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Generic[T]):
+    """A part of a list. `after` of the next call is the id of the last one here."""
+
+    entries: tuple[T, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread with everything in it."""
+
+    thread: Thread
+    items: tuple[Item, ...]
+    feedback: Mapping[str, Feedback]
+    """By the id of the answer."""
 
 
 # Looking after it -------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ async def config(services: Annotated[Services, Depends(services)]) -> Config:
         versions=versions,
         locales=locales,
         max_query=MAX_QUERY,
+        chatkit_domain_key=services.settings.chatkit_domain_key,
     )
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Annotated, Any, assert_never
+from uuid import uuid4
 
-from anyio import CancelScope
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic import BaseModel, TypeAdapter
 
-from chatbot_api.answering.scope import WantedScope
 from chatbot_api.bootstrap import Services
-from chatbot_api.errors import AnswerCutShort, AskbookError
+from chatbot_api.errors import AnswerCutShort, AskbookError, BadQuestion
 from chatbot_api.models.chat_models import (
     ChatRequest,
     ChatResponse,
@@ -24,8 +24,17 @@ from chatbot_api.models.chat_models import (
     as_citation,
     as_response,
 )
-from chatbot_api.models.domain import AnswerEvent, CitationMade, Progress, SourcesFound, TextDelta, TurnDone
-from chatbot_api.routes.deps import services
+from chatbot_api.models.domain import (
+    AnswerEvent,
+    CitationMade,
+    Progress,
+    QuestionItem,
+    SourcesFound,
+    TextDelta,
+    TurnDone,
+    WantedScope,
+)
+from chatbot_api.routes.deps import MAY_SIGN_IN, reader, services, streams
 from chatbot_api.routes.errors import problem_of
 from chatbot_api.services.chat_service import ChatService, Turn
 
@@ -48,6 +57,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
         for status, text in {
             400: "The body cannot be parsed.",
+            401: "The reader's token has expired or is not valid here.",
+            404: "`retry_of` names nothing in a conversation of the reader.",
+            409: "An answer is still being written in this conversation.",
             413: "The body is too large.",
             422: "The question cannot be asked so; `detail` says where and why.",
             500: "Something went wrong that nobody expected.",
@@ -57,40 +69,54 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/chat", response_model=ChatResponse, responses=_RESPONSES)
+@router.post("/chat", response_model=ChatResponse, responses=_RESPONSES, openapi_extra=MAY_SIGN_IN)
 async def chat(
     body: ChatRequest,
     request: Request,
     services: Annotated[Services, Depends(services)],
+    reader: Annotated[str | None, Depends(reader)],
     accept: Annotated[str, Header()] = "",
 ) -> Response:
     """Answers a question from the book. With `stream` or `Accept: text/event-stream`: the events `start`, `progress`,
     `sources`, `delta`, `citation`, then `done` (the whole answer) or `error` (a problem)."""
-    scope = body.scope.model_dump() if body.scope else {}
-    turn = await services.chat.begin(
-        body.query, thread_id=body.thread_id, page=body.page, scope=WantedScope(**scope), selection=body.selection
-    )
+    turn = await services.chat.begin(await _prepared(services.chat, body, reader or ""))
     if body.stream or "text/event-stream" in accept:
-        events = _told(services.chat, turn)
-        return EventSourceResponse(
-            with_keep_alive(events, services.settings.keep_alive_seconds),
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
+        return streams(request).response(_told(services.chat, turn))
     answer = await _while_connected(request, _folded(services.chat, turn))
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+async def _prepared(chat: ChatService, body: ChatRequest, owner: str) -> Turn:
+    if body.retry_of is not None:
+        if body.thread_id is None:
+            raise BadQuestion("retry_of names a message of a conversation: send its thread_id too.")
+        turn = await chat.prepare_retry(body.thread_id, body.retry_of, owner=owner)
+        if turn.asked.text != body.query:
+            raise BadQuestion("retry_of asks the same question again: send it as query, or leave retry_of out.")
+        return turn
+    wanted = body.scope.model_dump() if body.scope else {}
+    asked = QuestionItem(
+        id=uuid4().hex,
+        created_at=datetime.now(UTC),
+        text=body.query,
+        page=body.page,
+        selection=body.selection,
+        scope=WantedScope(**wanted),
+    )
+    return await chat.prepare(asked, owner=owner, thread_id=body.thread_id)
 
 
 async def _folded(chat: ChatService, turn: Turn) -> ChatResponse:
     async with aclosing(chat.answer(turn, whole=True)) as events:
         async for event in events:
             if isinstance(event, TurnDone):
-                return as_response(event.answer, turn.thread_id, turn.message_id)
+                return as_response(event.answer, turn.thread.id, turn.message_id)
     raise AnswerCutShort("the answer's events ended without TurnDone")
 
 
 async def _told(chat: ChatService, turn: Turn) -> AsyncGenerator[bytes, None]:
     """The events on the wire. Ends with `done` or `error`, unless the reader has left."""
-    yield _event("start", {"thread_id": turn.thread_id, "message_id": turn.message_id})
+    yield _event("start", {"thread_id": turn.thread.id, "message_id": turn.message_id})
     try:
         async with aclosing(chat.answer(turn)) as events:
             async for event in events:
@@ -108,47 +134,19 @@ def _as_sse(event: AnswerEvent, turn: Turn) -> bytes:
         case Progress():
             return _event("progress", {"step": event.step})
         case SourcesFound():
-            sources = [
-                {"title": hit.passage.title, "heading_path": hit.passage.heading_path, "passage_id": hit.passage.id}
-                for hit in event.hits
-            ]
-            return _event("sources", {"sources": sources})
+            return _event("sources", {"sources": event.sources})
         case TextDelta():
             return _event("delta", {"text": event.text})
         case CitationMade():
             return _event("citation", {"at": event.at, **as_citation(event.citation).model_dump()})
         case TurnDone():
-            return _event("done", as_response(event.answer, turn.thread_id, turn.message_id))
+            return _event("done", as_response(event.answer, turn.thread.id, turn.message_id))
         case _:
             assert_never(event)
 
 
 def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
     return format_sse_event(event=name, data_str=_json.dump_json(data).decode())
-
-
-async def with_keep_alive(events: AsyncGenerator[bytes, None], seconds: float) -> AsyncIterator[bytes]:
-    """The events, and a comment whenever none came for so long. Leaving closes them."""
-    waiting: asyncio.Task[bytes] | None = None
-    try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait((waiting,), timeout=seconds)
-            if not done:
-                yield format_sse_event(comment="still here")
-                continue
-            task, waiting = waiting, None
-            try:
-                yield task.result()
-            except StopAsyncIteration:
-                return
-    finally:
-        # When a reader leaves, Starlette cancels whatever is waited for here, and again until nothing is.
-        with CancelScope(shield=True):
-            if waiting is not None:
-                waiting.cancel()
-                await asyncio.wait((waiting,))
-            await events.aclose()
 
 
 async def _while_connected(request: Request, work: Coroutine[None, None, ChatResponse]) -> ChatResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,7 +12,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from chatbot_api.errors import AskbookError, BadQuestion, IndexError_, ThreadNotFound, UpstreamError
+from chatbot_api.errors import (
+    AskbookError,
+    BadQuestion,
+    DatabaseOutdated,
+    IndexError_,
+    NotSignedIn,
+    ThreadBusy,
+    ThreadNotFound,
+    UpstreamError,
+)
 from chatbot_api.models.chat_models import Problem
 from chatbot_api.observe import request_id
 
@@ -20,12 +29,19 @@ logger = logging.getLogger(__name__)
 
 STATUSES: Final[tuple[tuple[type[AskbookError], HTTPStatus], ...]] = (
     (BadQuestion, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotSignedIn, HTTPStatus.UNAUTHORIZED),
     (ThreadNotFound, HTTPStatus.NOT_FOUND),
+    (ThreadBusy, HTTPStatus.CONFLICT),
+    (DatabaseOutdated, HTTPStatus.SERVICE_UNAVAILABLE),
     (IndexError_, HTTPStatus.SERVICE_UNAVAILABLE),
     (UpstreamError, HTTPStatus.SERVICE_UNAVAILABLE),
     (AskbookError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 RETRY_AFTER_SECONDS: Final = 5
+_HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
+}
 
 
 def problem_of(error: AskbookError) -> Problem:
@@ -46,13 +62,15 @@ def problem(status: int, code: str, detail: str | list[dict[str, Any]]) -> Probl
 
 
 def as_http(wrong: Problem) -> Response:
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if wrong.status == HTTPStatus.SERVICE_UNAVAILABLE else None
     return JSONResponse(
-        wrong.model_dump(), status_code=wrong.status, headers=headers, media_type="application/problem+json"
+        wrong.model_dump(),
+        status_code=wrong.status,
+        headers=_HEADERS.get(wrong.status),
+        media_type="application/problem+json",
     )
 
 
-def places(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def places(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """FastAPI's list, without what the reader sent and without exceptions in it."""
     return [{"type": error["type"], "loc": list(error["loc"]), "msg": error["msg"]} for error in errors]
 
@@ -75,7 +93,7 @@ async def _ours(_: Request, error: AskbookError) -> Response:
 
 
 async def _invalid(_: Request, error: RequestValidationError) -> Response:
-    return as_http(problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", places(list(error.errors()))))
+    return as_http(problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", places(error.errors())))
 
 
 async def _http(_: Request, error: HTTPException) -> Response:

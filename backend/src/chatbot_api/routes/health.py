@@ -42,6 +42,7 @@ async def health(response: Response, services: Annotated[Services, Depends(servi
         "index": found,
         "embedder": _part(services.embedder.model, services.rag.troubles.get("embedder")),
         "answers": _part(writes, services.rag.troubles.get("generator")),
+        "conversations": _conversations(services.settings.retention_days, services.chat.trouble),
     }
     worst = max((part.status for part in components.values()), key=_BY_WEIGHT.index)
     if worst == "down":
@@ -53,6 +54,12 @@ async def health(response: Response, services: Annotated[Services, Depends(servi
 async def live() -> dict[str, str]:
     """Says only that the process answers."""
     return {"status": "alive"}
+
+
+def _conversations(days: int, trouble: AskbookError | None) -> Component:
+    if trouble is not None:
+        return Component(status="degraded", detail=trouble.public)
+    return Component(status="ready", detail=f"kept until nothing was asked for {days} days" if days else "kept")
 
 
 def _part(name: str, trouble: AskbookError | None) -> Component:

@@ -1,4 +1,5 @@
-"""Any OpenAI-compatible server as our `Embedder` and `Generator`. The API's only module that imports `httpx`.
+"""Any OpenAI-compatible server as our `Embedder` and `Generator`. The API's only importer of `httpx` besides
+`reader_service`, which fetches keys.
 
 It is imported at the first call, in a thread. Why not OpenAI's SDK: docs/adr/0009-openai-compatible-servers.md
 """

@@ -51,6 +51,7 @@ def conditions(scope: Scope) -> list[tuple[str, tuple[str, ...]]]:
     wanted = (
         ("tag", scope.tags),
         ("locale", None if scope.locale is None else (scope.locale,)),
+        ("page", scope.pages),
         ("ancestors", None if scope.path_prefix is None else (scope.path_prefix,)),
     )
     return [(key, values) for key, values in wanted if values is not None]

@@ -14,7 +14,7 @@ from chatbot_api.answering.admission import Admission
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
 from chatbot_api.answering.grounding import ground
-from chatbot_api.answering.scope import Catalog, WantedScope
+from chatbot_api.answering.scope import Catalog
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
@@ -41,6 +41,7 @@ from chatbot_api.models.domain import (
     Progress,
     Question,
     SearchQuery,
+    Source,
     SourcesFound,
     State,
     TextDelta,
@@ -48,6 +49,7 @@ from chatbot_api.models.domain import (
     TurnDone,
     Usage,
     Vector,
+    WantedScope,
 )
 from chatbot_api.ports import Embedder, Generator, VectorStore
 
@@ -57,6 +59,8 @@ _NEAREST = 3
 _NOT_BORNE_OUT = "Some of this is not borne out by the passages that it points to: check it there."
 _REWRITING = 4.0
 """Seconds that a model has to make a question stand alone: a reader is waiting."""
+_SECOND_THOUGHTS = 4.0
+"""Seconds that a model may go on after it said that the book has no answer."""
 
 
 class RagService:
@@ -162,7 +166,7 @@ class RagService:
         if not depends and evidence.says_nothing(searched, candidates, manifest.embedding_model):
             yield turn.not_in_docs("search")
             return
-        yield SourcesFound(tuple(hits))
+        yield SourcesFound(tuple(turn.source(hit.passage) for hit in hits))
         if self._generator is not None:
             try:
                 async with aclosing(self._generated(self._generator, question, turn)) as events:
@@ -258,34 +262,57 @@ class RagService:
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = [hit.passage for hit in turn.hits]
         cited = CitedText(passages, turn.cite)
-        admission = Admission()
+        prompt = prompts.answer_prompt(question, passages)
+        admission = Admission("\n".join([prompt.user, *(said.text for said in prompt.history)]))
         yield Progress("writing")
         try:
-            async with aclosing(generator.stream(prompts.answer_prompt(question, passages))) as pieces:
+            async with (
+                aclosing(generator.stream(prompt)) as written,
+                aclosing(_as_long_as_it_matters(written, admission)) as pieces,
+            ):
                 async for piece in pieces:
                     if isinstance(piece, Usage):
                         turn.usage = piece
                         continue
                     turn.clock.first_word()
-                    shown = admission.hear(piece)
-                    if admission.state == "not_in_docs":
-                        break
-                    for event in cited.feed(shown):
+                    for event in admission.said(cited.feed(admission.hear(piece))):
                         yield event
                     if cited.withheld:
                         break
         except AnswerTooLong as exc:
             logger.warning("answer at its longest cause=%s", exc)
             turn.notices.append(exc.public)
-        last = admission.end()
+        for event in admission.said([*cited.feed(admission.end()), *cited.end()]):
+            yield event
         if admission.state == "not_in_docs":
             yield turn.not_in_docs("generated")
             return
-        for event in [*cited.feed(last), *cited.end()]:
-            yield event
         if cited.withheld:
             raise AnswerWithheld(f"{generator.model}: told what it is instructed to do")
         yield turn.generated(cited, question.text, admission.state or "answered")
+
+
+async def _as_long_as_it_matters(
+    written: AsyncGenerator[str | Usage, None], admission: Admission
+) -> AsyncGenerator[str | Usage, None]:
+    """All of an answer. Once the model said that the book has none, what it says in time, and whatever fails then
+    changes nothing: it may still point at a passage, and at its end it tells what it took."""
+    until = None
+    while True:
+        if admission.state != "not_in_docs":
+            until = None
+        elif until is None:
+            until = asyncio.get_running_loop().time() + _SECOND_THOUGHTS
+        try:
+            async with asyncio.timeout_at(until):
+                piece = await anext(written, None)
+        except (ModelError, TimeoutError):
+            if until is None:
+                raise
+            return
+        if piece is None:
+            return
+        yield piece
 
 
 class _Clock:
@@ -335,12 +362,18 @@ class _Turn:
             page=passage.page,
         )
 
+    def source(self, passage: Passage) -> Source:
+        url = links.passage_url(passage, "", self._site_url)
+        return Source(passage.title, passage.heading_path, url, passage.id)
+
     def done(
         self, text: str, state: State, mode: Mode, citations: tuple[Citation, ...], nearest: tuple[Nearest, ...] = ()
     ) -> TurnDone:
         notice = " ".join(self.notices)
         timings = self.clock.timings()
-        return TurnDone(Answer(text, state, mode, citations, nearest, self._manifest, timings, notice, self.usage))
+        return TurnDone(
+            Answer(text, state, mode, citations, nearest, self._manifest.stamp, timings, notice, self.usage)
+        )
 
     def generated(self, cited: CitedText, asked: str, state: State) -> TurnDone:
         """An answer with sentences that no passage bears out is one in part, whatever the model says."""

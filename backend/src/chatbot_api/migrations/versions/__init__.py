@@ -1,0 +1,1 @@
+"""One module a revision, `r0001_…`: the numbers are their order."""
