@@ -242,7 +242,8 @@ class ThreadStore(Protocol):
 
 
 class ThreadArchive(Protocol):
-    """What an owner of the site, and the law, want of conversations. All methods raise `ThreadsUnavailable`."""
+    """What an owner of the site, and the law, want of conversations. A thread without an owner is no reader's: it is
+    exported with all of them, and goes with its age. All methods raise `ThreadsUnavailable`."""
 
     def export(self, owner: str | None = None) -> AsyncGenerator[Conversation, None]:
         """Everything that is kept of one reader, or of all, oldest thread first."""

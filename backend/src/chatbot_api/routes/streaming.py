@@ -39,9 +39,11 @@ class Streams:
 
     async def close(self) -> None:
         """Stops what is under way, and waits until it is kept."""
-        for task in self._tasks:
-            _stop(task)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while self._tasks:
+            await asyncio.sleep(0)  # lets each one begin: what was never begun would be dropped, not closed
+            for task in self._tasks:
+                _stop(task)
+            await asyncio.wait(self._tasks)
 
     async def _told(
         self, task: asyncio.Task[None], queue: asyncio.Queue[bytes | None], still_here: Callable[[], bytes]

@@ -131,11 +131,15 @@ class ChatService:
 
         Whoever begins a turn must go through `answer`, which ends it.
         """
+        taken = False
         try:
             await self._taken(turn)
+            taken = True
             return await self._with_history(turn)
         except _Unkept as exc:
             self._note(exc)
+            if taken:
+                await self._end(turn, None)
             return replace(turn, remembered=False, notice=f"{turn.notice} {_NOT_REMEMBERED}".strip())
         except BaseException:
             await self._end(turn, None)

@@ -107,7 +107,7 @@ class Database:
         if self._file is None:
             return
         try:
-            async with self._bare.connect() as connection:
+            async with self._writer, self._bare.connect() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
         except DBAPIError as exc:
             logger.warning("words that were removed may still be in the log of the database cause=%s", _name(exc))

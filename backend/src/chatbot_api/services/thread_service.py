@@ -234,11 +234,10 @@ class ThreadService:
         await (await self._opened()).scrub()
 
     async def _opened(self) -> Database:
-        """Opened once, by a task of its own: all who wait for it share how it ends, and none who leaves ends it. Raises
-        `DatabaseOutdated`; the next call tries again."""
+        """Opened once: all who wait for it share how it ends. Raises `DatabaseOutdated`; the next call tries again."""
         if self._opening is None or _failed(self._opening):
             self._opening = asyncio.create_task(self._open())
-        return await asyncio.shield(self._opening)
+        return await self._opening
 
     async def _open(self) -> Database:
         database = await self._load()

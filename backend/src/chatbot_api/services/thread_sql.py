@@ -40,7 +40,7 @@ from chatbot_api.services.item_json import as_item, as_json, readable
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE: Final = 500
+_AT_ONCE: Final = 100
 """How many threads one transaction of a purge removes."""
 
 
@@ -309,7 +309,7 @@ class Rows:
         return (await self._connection.execute(gone)).rowcount
 
     async def purge(self, before: datetime) -> int:
-        """At most some hundreds; none that another transaction is changing."""
+        """At most a hundred; none that another transaction is changing."""
         old = select(_threads.c.id).where(_threads.c.updated_at < before).order_by(_threads.c.updated_at)
         ids = (await self._connection.scalars(old.limit(_AT_ONCE).with_for_update(skip_locked=True))).all()
         await self._connection.execute(delete(_threads).where(_threads.c.id.in_(ids)))
