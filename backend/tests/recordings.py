@@ -70,11 +70,11 @@ async def _turn(face: Face, model: ScriptedGenerator, *, stops: bool) -> tuple[s
                 if stops and _LAST_PIECE.search(told):
                     break
         thread = (await client.get("/threads")).json()["threads"][0]["id"]
-        while stops and not model.stopped.is_set():
-            await asyncio.sleep(0)
+        if stops:
+            await model.stopped.wait()
         kept = await _kept(client, face, thread)
         while stops and len(_items(kept)) < 2:  # it is kept after the model was stopped
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the server runs beside us
             kept = await _kept(client, face, thread)
     model.stopped.clear()
     neutral = _neutral(told + "\0" + _as_text(kept))

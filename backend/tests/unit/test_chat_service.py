@@ -277,12 +277,21 @@ async def test_with_the_database_down_the_answer_still_comes_and_says_that_it_is
 
     assert "not be remembered" in answer.notice
     assert TOPICS.text in answer.text
-    assert world.chat.trouble is world.threads.error
+    assert str(world.chat.trouble) == "down"
+    assert not turn.remembered
     world.threads.error = None
     assert outcomes(await world.kept(first.thread.id)) == [("question", ""), ("answer", "done")]
+
+
+async def test_a_database_that_comes_back_is_no_trouble_any_more() -> None:
+    world = await World().fill()
+    world.threads.error = ThreadsUnavailable("down")
     await world.ask()
+    world.threads.error = None
+
+    await world.ask()
+
     assert world.chat.trouble is None
-    assert not turn.remembered
 
 
 async def test_a_database_that_fails_during_the_answer_is_told_too() -> None:

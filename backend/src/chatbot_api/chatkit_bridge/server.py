@@ -107,8 +107,8 @@ class Bridge(ChatKitServer[Context]):
                 raise
             logger.info("chatkit request refused code=%s cause=%s", exc.code, exc)
             return Stream(_only(error_of(exc)), lambda: b"")
-        # Not the SDK's `process`: it reads the request again, which takes milliseconds, and logs as an error of ours what
-        # a reader is told, such as that the thread is busy.
+        # Not the SDK's `process`: it reads the request again, which takes milliseconds, and logs as an error of ours
+        # what a reader is told, such as that the thread is busy.
         if is_streaming_req(request):
             return Stream(self._frames(request, context), lambda: context.still_here)
         return await self._process_non_streaming(request, context)
