@@ -1,8 +1,18 @@
 import type * as Preset from '@docusaurus/preset-classic';
 import type {Config} from '@docusaurus/types';
+import type {Options as AskbookOptions} from 'docusaurus-plugin-askbook';
 import {themes} from 'prism-react-renderer';
 import rehypeKatex from 'rehype-katex';
 import remarkMath from 'remark-math';
+
+/** Where this book can be asked. Unset, its pages have no widget: a published copy must not point to nowhere. */
+const apiUrl = process.env.ASKBOOK_API_URL || undefined;
+
+const ASK = {
+  type: 'html',
+  position: 'right' as const,
+  value: '<button type="button" class="button button--primary button--sm" aria-haspopup="dialog" data-askbook-open>Ask</button>',
+};
 
 const config: Config = {
   title: 'Askbook',
@@ -43,7 +53,20 @@ const config: Config = {
     ],
   ],
   themes: ['@docusaurus/theme-mermaid'],
-  plugins: ['docusaurus-plugin-askbook'],
+  plugins: [
+    [
+      'docusaurus-plugin-askbook',
+      {
+        apiUrl,
+        suggestions: [
+          'How do I index my own site?',
+          'What does it need to run?',
+          'How do I let my site call the API?',
+          'What happens when the model is down?',
+        ],
+      } satisfies AskbookOptions,
+    ],
+  ],
 
   themeConfig: {
     colorMode: {respectPrefersColorScheme: true},
@@ -54,6 +77,7 @@ const config: Config = {
         {type: 'docSidebar', sidebarId: 'docs', label: 'Documentation', position: 'left'},
         {to: '/docs/reference/configuration', label: 'Settings', position: 'left'},
         {to: '/docs/reference/http-api', label: 'HTTP API', position: 'left'},
+        ...(apiUrl ? [ASK] : []),
       ],
     },
     footer: {

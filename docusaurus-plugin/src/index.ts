@@ -1,4 +1,4 @@
-/** The plugin as Docusaurus sees it: options in, a manifest beside each locale's pages out. */
+/** The plugin as Docusaurus sees it: options in, a manifest beside each locale's pages and a widget on them out. */
 
 import {createRequire} from 'node:module';
 
@@ -6,24 +6,25 @@ import type {LoadContext, Plugin} from '@docusaurus/types';
 
 import {compose} from './compose';
 import type {Site} from './manifest';
-import type {Options} from './options';
+import {NAME as name, type PluginOptions} from './options';
 import {checkFiles, writeManifest} from './output';
 import {findRevision} from './revision';
+import {widgetIn} from './widget';
 
 export type {DocsInstance, Manifest, Page, Site, Version} from './manifest';
-export type {Options} from './options';
+export type {Options, PerLocale, PluginOptions} from './options';
 export {validateOptions} from './options';
 
 type PostBuild = Parameters<NonNullable<Plugin['postBuild']>>[0];
 
-const {name, version} = createRequire(__filename)('../package.json') as {name: string; version: string};
+const {version} = createRequire(__filename)('../package.json') as {version: string};
 
-export default function askbook(context: LoadContext, options: Options): Plugin {
-  if (!options.manifest) {
-    return {name};
-  }
+export default function askbook(context: LoadContext, options: PluginOptions): Plugin {
+  return {name, ...(options.manifest && manifestIn(context, options)), ...widgetIn(context, options)};
+}
+
+function manifestIn(context: LoadContext, options: PluginOptions): Pick<Plugin, 'postBuild'> {
   return {
-    name,
     async postBuild(build) {
       if (build.siteConfig.future.experimental_router === 'hash') {
         console.warn(`${name}: with the hash router no page has a file of its own, so there is no manifest.`);

@@ -1,8 +1,8 @@
-/** Builds the fixture with each `trailingSlash`, and holds its manifests against the build. */
+/** Builds the fixture with each `trailingSlash`, and holds its manifests, and what its pages load, against the build. */
 
 import assert from 'node:assert/strict';
 import {execFileSync} from 'node:child_process';
-import {existsSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, readFileSync, readdirSync, rmSync} from 'node:fs';
 import {join, resolve} from 'node:path';
 import {before, test} from 'node:test';
 
@@ -10,6 +10,7 @@ import type {Manifest, Page} from '../src/manifest';
 
 const FIXTURE = resolve(__dirname, '../../fixture');
 const LOCALES = ['en', 'fr'];
+const SUGGESTIONS: Record<string, string> = {en: 'How do I fill the lamp?', fr: 'Comment remplir la lampe ?'};
 
 /** Every page of the English build without the setting, in order: route, source, and the flags that are true. */
 const ENGLISH = `
@@ -107,6 +108,21 @@ for (const slash of ['', 'true', 'false']) {
         for (const page of manifest.pages) {
           assert.equal(canonicalOf(join(dir, page.file)), `https://lamp.example${decodeURI(page.route)}`);
         }
+      });
+
+      await t.test(`${locale}: the widget is in the script of every page, and in no page`, () => {
+        const assets = join(dir, 'assets/js');
+        const main = readdirSync(assets).filter((name) => name.startsWith('main.'));
+        const code = main.map((name) => readFileSync(join(assets, name), 'utf8')).join('');
+        const pages = manifest.pages.map(({file}) => readFileSync(join(dir, file), 'utf8'));
+
+        const [, told = ''] = /"docusaurus-plugin-askbook":\{"default":(.+?\}\})/.exec(code) ?? [];
+
+        assert.deepEqual(JSON.parse(told.replaceAll('\\\\', '\\')), {
+          script: 'https://ask.lamp.example/askbook.js',
+          attributes: {api: 'https://ask.lamp.example', lang: locale, suggestions: JSON.stringify([SUGGESTIONS[locale]])},
+        });
+        assert.deepEqual(pages.filter((html) => /askbook-chat|ask\.lamp\.example/.test(html)), []);
       });
     }
 
