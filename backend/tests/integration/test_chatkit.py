@@ -9,8 +9,8 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_args
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import httpx
 import pytest
@@ -39,17 +39,22 @@ from chatbot_api.errors import (
     DatabaseOutdated,
     EmbedderUnavailable,
     IndexMissing,
+    MessageNotFound,
     ModelUnavailable,
     SearchUnavailable,
     ThreadBusy,
     ThreadsUnavailable,
 )
-from chatbot_api.models.domain import Candidates, Lease, SearchQuery
+from chatbot_api.models.domain import Candidates, QuestionItem, SearchQuery
+from chatbot_api.services.chat_service import ChatService, Turn
 from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator
 from tests.chatkit_client import ChatKit, HeldGenerator, Site, Told, door, message, new_reader
 from tests.conftest import passage
 from tests.integration.test_server import served
 from tests.unit.test_main import BOOK
+
+if TYPE_CHECKING:
+    from chatbot_api.chatkit_bridge.server import Bridge
 
 TOPICS, ACTIONS = "/docs/topics", "/docs/actions#a"
 SAID: Final = [
@@ -519,9 +524,8 @@ async def test_a_reader_who_leaves_finds_what_was_written_until_then(site: Site)
 
 async def test_a_stream_that_is_closed_before_it_has_searched_leaves_its_conversation_free(site: Site) -> None:
     """Closed where the answer is about to begin: what was to end it had not begun, and nobody could ask for minutes."""
-    services = testing.over(Settings(), site.index, site.model, threads=site.threads)
-    bridge = await asyncio.to_thread(chatkit_bridge.opened, services.chat, services.rag, site.threads)
-    body = json.dumps({"type": "threads.create", "params": {"input": message()}}).encode()
+    bridge, chat = await opened(site)
+    body = json.dumps(create()).encode()
     stream = await bridge.serve(body, owner="ann", page=None, languages="")
     assert not isinstance(stream, bytes)
     async with aclosing(stream.frames) as frames:
@@ -530,8 +534,39 @@ async def test_a_stream_that_is_closed_before_it_has_searched_leaves_its_convers
                 break
 
     (thread,) = (await site.threads.list_threads("ann", limit=1)).entries
-    lease = Lease("f" * 32, datetime.now(UTC) + timedelta(minutes=5))
-    await site.threads.begin_turn(thread, lease, None, new=False)
+    (question,) = (await site.threads.list_items(thread.id, owner="ann", limit=9)).entries
+    await chat.begin(await chat.prepare_retry(thread.id, question.id, owner="ann"))
+
+
+async def test_a_retry_of_what_is_replaced_at_the_same_time_says_so(site: Site) -> None:
+    """The SDK finds nothing to retry then, and says nothing: a stream without a frame."""
+    bridge, chat = await opened(site)
+    first = QuestionItem("1" * 32, datetime.now(UTC), "What is a topic?")
+    second = QuestionItem("2" * 32, datetime.now(UTC), "What is an action?")
+    turn = await chat.prepare(first, owner="ann")
+    await finished(chat, turn)
+    await finished(chat, await chat.prepare(second, owner="ann", thread_id=turn.thread.id))
+    params = {"thread_id": turn.thread.id, "item_id": second.id}
+    body = json.dumps({"type": "threads.retry_after_item", "params": params}).encode()
+    stream = await bridge.serve(body, owner="ann", page=None, languages="")
+    assert not isinstance(stream, bytes)
+
+    await finished(chat, await chat.prepare_retry(turn.thread.id, first.id, owner="ann"))
+    (frame,) = [frame async for frame in stream.frames]
+
+    assert MessageNotFound.public.encode() in frame
+    await finished(chat, await chat.prepare_retry(turn.thread.id, first.id, owner="ann"))
+
+
+async def opened(site: Site) -> tuple[Bridge, ChatService]:
+    """Without the door, for what only a bad moment brings about."""
+    services = testing.over(Settings(), site.index, site.model, threads=site.threads)
+    bridge = await asyncio.to_thread(chatkit_bridge.opened, services.chat, services.rag, site.threads)
+    return bridge, services.chat
+
+
+async def finished(chat: ChatService, turn: Turn) -> None:
+    assert [event async for event in chat.answer(await chat.begin(turn))]
 
 
 # What cannot be served --------------------------------------------------------------------------------
@@ -792,6 +827,7 @@ async def test_a_model_that_breaks_off_is_told_and_what_it_said_is_kept_and_mark
     loaded = (await chatkit.thread(told.thread_id)).items.data[-1]
     assert told.error == ErrorEvent(code="custom", message=AnswerCutShort.public, allow_retry=True)
     assert told.deltas == "A node publishes messages. And"
+    assert not told.of(ThreadItemRemovedEvent)
     assert isinstance(loaded, AssistantMessageItem)
     assert loaded.content[0].text == f"{told.deltas}\n\n*This answer broke off here.*"
     assert loaded.content[0].annotations == told.annotations
@@ -1162,6 +1198,7 @@ async def test_no_word_of_a_reader_is_logged(
     assert "turn done" in log
     assert "code=thread_busy" in log
     assert "okapi" not in log
+    assert "Traceback" not in log
 
 
 async def test_no_line_of_the_log_is_a_clients(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,10 +71,11 @@ def test_case_and_the_number_of_spaces_do_not_matter(typed: str) -> None:
     assert titles(typed) == ["Node lifecycle"]
 
 
-def test_letters_that_two_cases_spell_differently_are_the_same() -> None:
+@pytest.mark.parametrize("typed", ["STRASS", "straß"])
+def test_letters_that_two_cases_spell_differently_are_the_same(typed: str) -> None:
     pages = [page("Straßen"), page("Nodes")]
 
-    assert [found.title for found in mentioned(pages, "STRASS", 50)] == ["Straßen"]
+    assert [found.title for found in mentioned(pages, typed, 50)] == ["Straßen"]
 
 
 def test_a_page_is_found_by_its_path_and_by_what_it_stands_under() -> None:

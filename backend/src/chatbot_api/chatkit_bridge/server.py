@@ -84,7 +84,7 @@ class Stream:
 
 class Bridge(ChatKitServer[Context]):
     def __init__(self, chat: ChatService, rag: RagService, threads: ThreadStore) -> None:
-        super().__init__(BridgeStore(chat, threads))
+        super().__init__(BridgeStore(threads))
         self._chat = chat
         self._rag = rag
 
@@ -131,10 +131,13 @@ class Bridge(ChatKitServer[Context]):
 
     async def _frames(self, request: StreamingReq, context: Context) -> AsyncGenerator[bytes, None]:
         try:
+            if context.turn is not None:
+                context.turn = await self._chat.begin(context.turn)
+                context.begun = True
             async with aclosing(self._process_streaming_impl(request, context)) as events:
                 async for event in events:
                     yield frame_of(event)
-        except AskbookError as exc:  # before the answer has begun: the SDK lets it pass
+        except AskbookError as exc:  # before the answer has begun
             logger.warning("turn failed code=%s cause=%s", exc.code, exc)
             yield frame_of(error_of(exc))
         except Exception:  # the stream has begun: only itself can still say that it failed
@@ -150,21 +153,17 @@ class Bridge(ChatKitServer[Context]):
         if context.turn is None or input_user_message is None:
             raise CustomStreamError("There is nothing to answer here.")
         telling = _Telling(context.turn)
+        thread.title = context.turn.thread.title or None
+        yield telling.begin()
+        context.told = True  # from here on: what has not begun to answer cannot end the turn
         try:
-            if not context.begun:  # a retry: its question was kept long ago
-                context.turn = await self._chat.begin(context.turn)
-                context.begun = True
-            turn = context.turn
-            thread.title = turn.thread.title or None
-            yield telling.begin()
-            context.told = True  # from here on: what has not begun to answer cannot end the turn
-            async with aclosing(self._chat.answer(turn)) as events:
+            async with aclosing(self._chat.answer(context.turn)) as events:
                 async for event in events:
                     for told in telling.tell(event):
                         context.still_here = frame_of(told) if isinstance(told, ProgressUpdateEvent) else b""
                         yield told
         except Exception as exc:
-            if context.told and telling.searching:
+            if telling.searching:
                 yield telling.take_back()
             if isinstance(exc, AskbookError):
                 raise _as_stream_error(exc) from exc

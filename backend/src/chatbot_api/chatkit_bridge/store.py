@@ -1,8 +1,8 @@
 """Our conversations as ChatKit's `Store`.
 
 Questions and answers are kept by `ChatService`, whichever face they come through; what ChatKit asks to be kept besides
-is made of them again. So adding an answer here does nothing, and neither does deleting one: a retry asks for that
-before there is anything in its place.
+is made of them again. So adding one here does nothing, and neither does deleting one: a retry asks for that before
+there is anything in its place.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chatkit.types import Attachment, Page, ThreadItem, ThreadMetadata, UserMess
 from chatbot_api.chatkit_bridge.items import as_items, as_thread, own_id
 from chatbot_api.errors import MessageNotFound
 from chatbot_api.ports import ThreadStore
-from chatbot_api.services.chat_service import ChatService, Turn
+from chatbot_api.services.chat_service import Turn
 
 
 @dataclass(slots=True)
@@ -36,8 +36,7 @@ class Context:
 
 
 class BridgeStore(Store[Context]):
-    def __init__(self, chat: ChatService, threads: ThreadStore) -> None:
-        self._chat = chat
+    def __init__(self, threads: ThreadStore) -> None:
         self._threads = threads
 
     def generate_thread_id(self, context: Context) -> str:
@@ -93,10 +92,7 @@ class BridgeStore(Store[Context]):
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: Context) -> None:
         if isinstance(item, UserMessageItem):
-            turn = _turn(context)
-            item.created_at = turn.asked.created_at  # the SDK's has no time zone; it is told right after this
-            context.turn = await self._chat.begin(turn)
-            context.begun = True
+            item.created_at = _turn(context).asked.created_at  # the SDK's has no time zone; it is told right after this
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: Context) -> None:
         """Only for kinds of items that are never made here."""
