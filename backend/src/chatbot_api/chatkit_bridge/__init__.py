@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatbot_api.chatkit_bridge.server import Bridge
     from chatbot_api.ports import ThreadStore
     from chatbot_api.services.chat_service import ChatService
     from chatbot_api.services.rag_service import RagService
+
+
+class Malformed(ValueError):
+    """What was sent is not a request of ChatKit; `places` says where."""
+
+    def __init__(self, places: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(f"{len(places)} places of the request are wrong")
+        self.places = places
 
 
 def opened(chat: ChatService, rag: RagService, threads: ThreadStore) -> Bridge:

@@ -25,6 +25,7 @@ from chatkit.types import (
 from pydantic import TypeAdapter, ValidationError
 
 from chatbot_api.answering.scope import Catalog
+from chatbot_api.chatkit_bridge import Malformed
 from chatbot_api.errors import BadQuestion
 from chatbot_api.models.chat_models import ChatRequest, ScopeRequest
 from chatbot_api.models.domain import QuestionItem, WantedScope
@@ -51,8 +52,11 @@ _LONGEST_NAME: Final = 100
 
 
 def parse(body: bytes) -> ChatKitReq:
-    """Raises `pydantic.ValidationError` where it is not a request of ChatKit."""
-    return _ADAPTER.validate_json(body)
+    """Raises `Malformed` where it is not a request of ChatKit."""
+    try:
+        return _ADAPTER.validate_json(body)
+    except ValidationError as exc:
+        raise Malformed(exc.errors(include_url=False, include_input=False)) from exc
 
 
 def check(request: ChatKitReq) -> None:

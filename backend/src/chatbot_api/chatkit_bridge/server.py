@@ -55,6 +55,7 @@ from chatbot_api.models.domain import (
     Citation,
     CitationMade,
     Nearest,
+    Outcome,
     Progress,
     Source,
     SourcesFound,
@@ -91,9 +92,9 @@ class Bridge(ChatKitServer[Context]):
     async def serve(self, body: bytes, *, owner: str, page: str | None, languages: str) -> Stream | bytes:
         """A stream, or the JSON of a request that is not answered by one.
 
-        Nothing is kept before it is clear that the request can be served. Raises `pydantic.ValidationError` where it
-        is none, `ThreadNotFound`, and for what is not streamed any other `AskbookError`: a client repeats a stream that
-        fails with a status, and does not repeat one that says what is wrong.
+        Nothing is kept before it is clear that the request can be served. Raises `Malformed` where it is none,
+        `ThreadNotFound`, and for what is not streamed any other `AskbookError`: a client repeats a stream that fails
+        with a status, and does not repeat one that says what is wrong.
         """
         request = requests.parse(body)
         context = Context(owner, renaming=isinstance(request, ThreadsUpdateReq))
@@ -163,8 +164,8 @@ class Bridge(ChatKitServer[Context]):
                         context.still_here = frame_of(told) if isinstance(told, ProgressUpdateEvent) else b""
                         yield told
         except Exception as exc:
-            if telling.searching:
-                yield telling.take_back()
+            for told in telling.break_off():
+                yield told
             if isinstance(exc, AskbookError):
                 raise _as_stream_error(exc) from exc
             raise
@@ -199,6 +200,7 @@ class _Telling:
         self._turn = turn
         self._unmarked = Unmarked()
         self._begun = self._seen = False
+        self._told = ""
         self._space = ""
         """White space that is told with what follows, if anything does."""
         self._sources: tuple[Source, ...] = ()
@@ -211,8 +213,11 @@ class _Telling:
     def begin(self) -> ThreadStreamEvent:
         return ThreadItemAddedEvent(item=self._workflow(items.searching(self._turn.question.text)))
 
-    def take_back(self) -> ThreadStreamEvent:
-        return ThreadItemRemovedEvent(item_id=items.workflow_id(self._turn.message_id))
+    def break_off(self) -> list[ThreadStreamEvent]:
+        """What was begun is ended as it will be loaded again, or taken back where nothing was said."""
+        if self.searching:
+            return [ThreadItemRemovedEvent(item_id=items.workflow_id(self._turn.message_id))]
+        return self._end(self._told, tuple(self._citations.values()), outcome="failed") if self._begun else []
 
     def tell(self, event: AnswerEvent) -> list[ThreadStreamEvent]:
         match event:
@@ -223,6 +228,7 @@ class _Telling:
                 self._sources = event.sources
                 return self._search_over()
             case TextDelta():
+                self._told += event.text
                 return [*self._message_begun(), *self._text(self._unmarked.feed(event.text)), *self._annotations()]
             case CitationMade():
                 self._citations[event.citation.number] = event.citation
@@ -237,12 +243,22 @@ class _Telling:
         told = self._search_over(answer.nearest) if self.searching else []
         if not self._begun:
             told += self.tell(TextDelta(answer.text))
-        self._citations.update({citation.number: citation for citation in answer.citations})
-        told += [*self._text(self._unmarked.end()), *self._annotations()]
-        content = items.content_of(answer.text, answer.citations, answer.nearest, answer.notice)
+        return [*told, *self._end(answer.text, answer.citations, answer.nearest, answer.notice)]
+
+    def _end(
+        self,
+        text: str,
+        citations: Sequence[Citation],
+        nearest: Sequence[Nearest] = (),
+        notice: str = "",
+        outcome: Outcome = "done",
+    ) -> list[ThreadStreamEvent]:
+        self._citations.update({citation.number: citation for citation in citations})
+        told = [*self._text(self._unmarked.end()), *self._annotations()]
+        content = items.content_of(text, citations, nearest, notice, outcome)
         told += [self._annotation(each) for each in content.annotations[self._annotated :]]
         self._space = ""
-        told += self._text(items.postscript(answer.notice))
+        told += self._text(items.postscript(notice, outcome))
         told.append(self._update(AssistantMessageContentPartDone(content_index=0, content=content)))
         return [*told, ThreadItemDoneEvent(item=self._message([content]))]
 

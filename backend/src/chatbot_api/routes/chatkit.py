@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
 
 from chatbot_api import chatkit_bridge
 from chatbot_api.bootstrap import Services
@@ -79,9 +78,8 @@ async def chatkit(
         served = await bridge.serve(
             await request.body(), owner=reader, page=askbook_page or None, languages=accept_language
         )
-    except ValidationError as exc:
-        wrong = places(exc.errors(include_url=False, include_input=False))
-        return as_http(problem(HTTPStatus.BAD_REQUEST, "invalid_request", wrong))
+    except chatkit_bridge.Malformed as exc:
+        return as_http(problem(HTTPStatus.BAD_REQUEST, "invalid_request", places(exc.places)))
     if isinstance(served, bytes):
         return Response(served, media_type="application/json", headers={"Cache-Control": "no-store"})
     return streams(request).response(served.frames, still_here=served.still_here)

@@ -38,6 +38,8 @@ STATUSES: Final[tuple[tuple[type[AskbookError], HTTPStatus], ...]] = (
     (AskbookError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
 RETRY_AFTER_SECONDS: Final = 5
+_SAID: Final = {"union_tag_invalid": "It is none of the known kinds."}
+"""In place of what would repeat what was sent."""
 _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": str(RETRY_AFTER_SECONDS)},
@@ -72,7 +74,10 @@ def as_http(wrong: Problem) -> Response:
 
 def places(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """FastAPI's list, without what the reader sent and without exceptions in it."""
-    return [{"type": error["type"], "loc": list(error["loc"]), "msg": error["msg"]} for error in errors]
+    return [
+        {"type": error["type"], "loc": list(error["loc"]), "msg": _SAID.get(error["type"], error["msg"])}
+        for error in errors
+    ]
 
 
 def install(app: FastAPI) -> None:
