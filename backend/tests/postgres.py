@@ -58,16 +58,27 @@ def running(programs: Path) -> Iterator[Postgres]:
         shutil.chown(folder, user)
     data = folder / "data"
     initdb = ["initdb", "-D", data, "-U", "askbook", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    pg_ctl = ["pg_ctl", "-D", data, "-w", "-l", folder / "log"]
-    try:
+    start = ["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", f"{_QUICK} -k {folder}", "start"]
+    # Waits for the end of its input, which comes even if we are killed.
+    guard: list[str | Path] = [
+        "sh",
+        "-c",
+        'read -r _; "$0" -D "$1/data" -m immediate stop; rm -rf "$1"',
+        programs / "pg_ctl",
+        folder,
+    ]
+    with subprocess.Popen(
+        guard,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=user,
+        cwd="/",
+        start_new_session=True,
+    ):
         _run(programs, initdb, user)
-        _run(programs, [*pg_ctl, "-o", f"{_QUICK} -k {folder}", "start"], user)
-        try:
-            yield Postgres(folder)
-        finally:
-            _run(programs, [*pg_ctl, "-m", "immediate", "stop"], user)
-    finally:
-        shutil.rmtree(folder)
+        _run(programs, start, user)
+        yield Postgres(folder)
 
 
 def find_programs() -> Path | None:

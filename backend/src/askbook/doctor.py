@@ -15,6 +15,7 @@ from chatbot_api.bootstrap import Services
 from chatbot_api.config import Settings
 from chatbot_api.errors import AskbookError
 from chatbot_api.models.domain import Manifest, Remark
+from chatbot_api.services.thread_service import FILE
 from qdrant_indexer.sources.choose import open_source
 
 _ENOUGH_DISK: Final = 500 * 1024 * 1024
@@ -55,6 +56,13 @@ async def examine(services: Services) -> AsyncIterator[Finding]:
         with _told("answers", _mend(settings.answers_with)) as answers:
             answers += _findings("answers", await services.generator.check())
     for finding in answers:
+        yield finding
+    if settings.database_url is None and not (settings.data_dir / FILE).exists():
+        threads = [Finding("threads", "ok", "no conversation was kept here yet")]
+    else:
+        with _told("threads", "check DATABASE_URL, or take it away for a file in DATA_DIR") as threads:
+            threads += _findings("threads", await services.threads.check())
+    for finding in threads:
         yield finding
     yield _origins(settings, settings.site_url or (manifest.site_url if manifest else ""))
 

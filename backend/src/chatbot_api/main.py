@@ -52,16 +52,11 @@ def create_app(
             app.state.services = services
             app.state.streams = streams = Streams(keep_alive_seconds=chosen.keep_alive_seconds)
             app.state.chatkit = BridgeOpener(services)
-            beside = [
-                asyncio.create_task(services.rag.warm_up()),
-                asyncio.create_task(services.chat.warm_up()),
-                asyncio.create_task(retention.keep_to(services.archive, chosen.retention_days)),
-            ]
+            beside = asyncio.create_task(_beside(services, chosen.retention_days))
             yield
             await streams.close()
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            beside.cancel()
+            await asyncio.gather(beside, return_exceptions=True)
 
     app = FastAPI(
         title="Askbook",
@@ -96,6 +91,13 @@ def create_app(
     )
     app.add_middleware(RequestIds)
     return app
+
+
+async def _beside(services: Services, retention_days: int) -> None:
+    """What goes on beside the answering of requests. One thing after the other: each imports much."""
+    await services.rag.warm_up()
+    await services.chat.warm_up()
+    await retention.keep_to(services.archive, retention_days)
 
 
 async def _checked(threads: ThreadStore) -> None:

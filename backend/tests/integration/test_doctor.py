@@ -80,7 +80,7 @@ async def test_a_setup_in_order_has_nothing_to_mend_and_spends_no_quota(setup: S
     found = await setup.findings()
 
     assert statuses(found) == dict.fromkeys(
-        ("disk", "engine", "index", "source", "embedder", "answers", "cors"), "ok"
+        ("disk", "engine", "index", "source", "embedder", "answers", "threads", "cors"), "ok"
     ), found
     assert {call_of(request) for request in setup.gemini.requests} == {"models"}
 
@@ -141,6 +141,16 @@ async def test_a_clock_that_is_wrong_is_told(setup: Setup) -> None:
 
     assert "clock" in found["embedder"][-1].detail
     assert found["embedder"][-1].status == "warning"
+
+
+async def test_a_database_of_conversations_that_is_not_there_is_told_without_its_password(setup: Setup) -> None:
+    found = await setup.findings(database_url="postgresql://askbook:hunter2@127.0.0.1:1/askbook")
+
+    assert (found["threads"][0].status, found["threads"][0].mend) == (
+        "wrong",
+        "check DATABASE_URL, or take it away for a file in DATA_DIR",
+    )
+    assert "hunter2" not in str(found)
 
 
 async def test_a_site_that_may_not_ask_is_told_with_the_setting_that_lets_it(setup: Setup) -> None:

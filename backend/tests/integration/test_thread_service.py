@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import re
 import sqlite3
 import stat
@@ -707,10 +706,3 @@ async def test_no_list_looks_at_more_than_it_shows(sqlite_threads: ThreadService
     assert [plan for plan in plans if any(word in plan[1] for word in wrong)] == []
     # The oldest thread is looked for along an index.
     assert {step for _, step in plans if step.startswith("SCAN")} <= {"SCAN threads USING INDEX threads_by_birth"}
-
-
-def test_files_of_the_migrations_are_in_the_package() -> None:
-    folder = Path(os.fspath(migrations.__file__ or "")).parent
-
-    assert (folder / "env.py").exists()
-    assert list(folder.glob("versions/r0001_*.py"))

@@ -109,8 +109,9 @@ class Database:
         try:
             async with self._writer, self._bare.connect() as connection:
                 await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        except DBAPIError as exc:
-            logger.warning("words that were removed may still be in the log of the database cause=%s", _name(exc))
+        except (DBAPIError, PoolTimeout) as exc:
+            cause = type(exc).__name__
+            logger.warning("words that were removed may still be in the log of the database cause=%s", cause)
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from chatbot_api.services.thread_database import Database
     from chatbot_api.services.thread_sql import Rows
 
-_FILE: Final = "threads.sqlite"
+FILE: Final = "threads.sqlite"
 _SQLITE: Final = "sqlite:///"
 
 P = ParamSpec("P")
@@ -65,7 +65,7 @@ class ThreadService:
     def __init__(self, url: SecretStr | None, data_dir: Path, *, timeout: float = 10.0) -> None:
         """Connects with the first call. `url` is the DATABASE_URL; without it there is an SQLite file in `data_dir`.
         On a server, no transaction takes longer than `timeout` seconds."""
-        self._place: Path | SecretStr = url if url is not None else data_dir / _FILE
+        self._place: Path | SecretStr = url if url is not None else data_dir / FILE
         if url is not None and url.get_secret_value().startswith(_SQLITE):
             self._place = Path(url.get_secret_value().removeprefix(_SQLITE))
         self._timeout = timeout
