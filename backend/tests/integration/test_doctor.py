@@ -148,7 +148,7 @@ async def test_a_database_of_conversations_that_is_not_there_is_told_without_its
 
     assert (found["threads"][0].status, found["threads"][0].mend) == (
         "wrong",
-        "check DATABASE_URL, or take it away for a file in DATA_DIR",
+        "check DATABASE_URL: is it there, and does it take the name and the password?",
     )
     assert "hunter2" not in str(found)
 

@@ -226,4 +226,4 @@ def _name(exc: DBAPIError) -> str:
     code = getattr(exc.orig, "sqlite_errorname", None) or getattr(exc.orig, "sqlstate", None)
     if code is not None:
         return f"{kind} ({code})"
-    return f"{kind}; is it there, and does it take the name and the password?"
+    return f"{kind}; check DATABASE_URL: is it there, and does it take the name and the password?"
