@@ -22,11 +22,13 @@ from chatbot_api.testing import HashEmbedder, MemoryIndex, ScriptedGenerator, ov
 from tests.conftest import manifest, passage
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
+SHOTS: Final = Path(__file__).parent / "shots"
+"""Pictures of what a reader sees, for who looks after the tests ran. Git does not keep them."""
 PATIENCE_SECONDS: Final = 30
 """After which what never comes is a failure. Nothing that works is waited for so long."""
 
 try:
-    from playwright.async_api import Browser, Page, async_playwright, expect
+    from playwright.async_api import Browser, Page, Playwright, async_playwright, expect
 except ImportError:
     MISSING = "playwright is not installed"
 else:
@@ -115,14 +117,25 @@ async def served(
 
 
 @asynccontextmanager
-async def opened(browser: Browser) -> AsyncGenerator[Page, None]:
-    """A page in a fresh profile. Whatever it opens must keep to one origin and to the content security policy."""
-    context = await browser.new_context(
-        viewport={"width": 1000, "height": 700},
-        reduced_motion="reduce",
-        timezone_id="UTC",
-        permissions=["clipboard-read", "clipboard-write"],
-    )
+async def launched(playwright: Playwright) -> AsyncGenerator[Browser, None]:
+    browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+    yield browser
+    await browser.close()
+
+
+@asynccontextmanager
+async def opened(browser: Browser, *, elsewhere: str = "", **chosen: Any) -> AsyncGenerator[Page, None]:
+    """A page in a fresh profile. Whatever it opens must keep to one origin and to the content security policy, and set
+    no cookie. `elsewhere` is a site that may be opened, and is not really there."""
+    usual: dict[str, Any] = {
+        "viewport": {"width": 1000, "height": 700},
+        "reduced_motion": "reduce",
+        "timezone_id": "UTC",
+        "permissions": ["clipboard-read", "clipboard-write"],
+    }
+    context = await browser.new_context(**{**usual, **chosen})
+    if elsewhere:
+        await context.route(f"{elsewhere}/**", lambda route: route.fulfill(body="Elsewhere."))
     wrong: list[str] = []
     origins: set[str] = set()
     context.on("console", lambda said: _note(wrong, said.type, said.text))
@@ -130,10 +143,17 @@ async def opened(browser: Browser) -> AsyncGenerator[Page, None]:
     context.on("request", lambda request: origins.add("/".join(request.url.split("/")[:3])))
     page = await context.new_page()
     yield page
+    cookies = await context.cookies()
     await context.close()
 
     assert wrong == []
-    assert len(origins) == 1, f"more than our own server was asked: {origins}"
+    assert len(origins - {elsewhere}) == 1, f"more than our own server was asked: {origins}"
+    assert cookies == []
+
+
+async def shoot(page: Page, name: str) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    await page.screenshot(path=SHOTS / f"{name}.png")
 
 
 Serve = Callable[..., Awaitable[Book]]
@@ -152,10 +172,8 @@ async def serve() -> AsyncGenerator[Serve, None]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncGenerator[Browser, None]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+    async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

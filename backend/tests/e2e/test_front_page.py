@@ -1,4 +1,4 @@
-"""The page at `/` and the page it cites, in a browser: ask, read, stop, fail, try again."""
+"""The page at `/`, which is the widget, and the page it cites, in a browser: ask, read, stop, fail, try again."""
 
 from __future__ import annotations
 
@@ -10,42 +10,65 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from chatbot_api.errors import AnswerCutShort, ModelUnavailable, SearchUnavailable
+from chatbot_api.errors import AnswerCutShort, IndexMissing, ModelUnavailable, SearchUnavailable
 from chatbot_api.testing import ScriptedGenerator
 from tests.conftest import passage
-from tests.e2e.conftest import QUEUES, TOPICS, Serve
+from tests.e2e.conftest import QUEUES, TOPICS, Serve, opened, shoot
 
-HEADINGS: Final = "Topics \u203a Queues"
+BY_MODEL: Final = "Written by a model from these passages"
+QUOTED: Final = "Quoted from the book; no model wrote this"
+WHERE: Final = "Where does a node publish messages?"
+KEEP: Final = "What does a queue keep until a subscriber is ready?"
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def ask(page: Page, question: str) -> Locator:
     """The turn that the question began."""
-    await page.get_by_label("Your question").fill(question)
+    await field(page).fill(question)
     await page.keyboard.press("Enter")
     return page.get_by_role("article").last
+
+
+async def answered(page: Page, question: str) -> Locator:
+    """The same, with its answer complete."""
+    turn = await ask(page, question)
+    await expect(button(turn, "Answer again")).to_be_visible()
+    return turn
+
+
+def field(page: Page) -> Locator:
+    return page.get_by_label("Your question")
+
+
+def button(within: Page | Locator, name: str) -> Locator:
+    return within.get_by_role("button", name=name, exact=True)
+
+
+def chip(turn: Locator) -> Locator:
+    return turn.get_by_role("link", name="Source 1: Topics")
+
+
+# Asking and reading -------------------------------------------------------------------------------------------
 
 
 async def test_an_answer_streams_and_its_citation_leads_to_the_passage_marked_and_in_view(
     page: Page, serve: Serve
 ) -> None:
-    book = await serve(ScriptedGenerator(["Queues **keep** messages ", "[1]", ".\n\n- until `ready`"]))
+    model = ScriptedGenerator(["Queues **keep** messages ", "[1]", ".\n\n- until `ready`\n- ", "and longer"], gate=3)
+    book = await serve(model)
     await page.goto(book.address)
 
-    turn = await ask(page, "What does a queue keep until a subscriber is ready?")
-    await expect(turn.get_by_text("Written by a model from the passages below.")).to_be_visible()
-    await expect(turn.locator(".answer")).to_have_text("Queues keep messages\u00a01.until ready")
-    await expect(turn.locator(".answer strong")).to_have_text("keep")
-    await expect(turn.locator(".answer li code")).to_have_text("ready")
-    source = turn.get_by_label("Sources").get_by_role("listitem")
-    await expect(source.get_by_role("link")).to_have_text(HEADINGS)
-    await expect(source.get_by_role("blockquote")).to_have_text("A queue keeps messages until a subscriber is ready.")
-    async with page.expect_popup() as opened:
-        await turn.get_by_role("link", name="Source 1: Topics").click()
-    read = await opened.value
+    turn = await ask(page, KEEP)
+    await book.happened(model.waiting)
+    await expect(turn.locator(".status")).to_have_text("Writing the answer")
+    await expect(turn.locator(".prose strong")).to_have_text("keep")
+    await expect(turn.locator(".prose li code")).to_have_text("ready")
+    async with page.expect_popup() as popup:
+        await chip(turn).click()
+    read = await popup.value
 
     await expect(read).to_have_url(f"{book.address}/read/docs/topics?passage={QUEUES.id}#queues")
     await expect(read.get_by_role("heading", level=1)).to_have_text("Topics")
@@ -53,8 +76,33 @@ async def test_an_answer_streams_and_its_citation_leads_to_the_passage_marked_an
     await expect(cited).to_contain_text("A queue keeps messages until a subscriber is ready.")
     await expect(cited).to_be_in_viewport()
     await expect(cited.get_by_role("cell", name="the default")).to_be_visible()
+    await shoot(read, "read")
     await read.get_by_role("link", name="Ask the book").click()
-    await expect(read.get_by_label("Your question")).to_be_focused()
+    await expect(field(read)).to_be_focused()
+    await button(page, "Stop").click()
+
+
+async def test_a_citation_shows_its_words_in_place_and_in_the_list(page: Page, serve: Serve) -> None:
+    book = await serve(ScriptedGenerator(["Queues **keep** messages [1].\n\n- until `ready`"]))
+    await page.goto(book.address)
+    card = page.locator(".card")
+
+    turn = await answered(page, KEEP)
+    await expect(turn.locator(".prose")).to_have_text("Queues keep messages\u00a01.until ready")
+    await expect(turn.get_by_role("heading", name=BY_MODEL)).to_be_visible()
+    source = turn.locator(".sources li")
+    await expect(source.get_by_role("link")).to_have_text("TopicsQueues")
+    await expect(source.get_by_role("blockquote")).to_have_text("A queue keeps messages until a subscriber is ready.")
+    await expect(card).to_be_hidden()
+    await chip(turn).hover()
+    await expect(card.get_by_role("blockquote")).to_have_text("A queue keeps messages until a subscriber is ready.")
+    await shoot(page, "light")
+    await page.emulate_media(color_scheme="dark")
+    await shoot(page, "dark")
+    async with page.expect_popup() as popup:
+        await card.get_by_role("link", name="Open the passage").click()
+
+    await expect((await popup.value).get_by_label("Cited passage")).to_be_in_viewport()
 
 
 async def test_the_passage_comes_into_view_where_the_browser_does_not_find_the_quoted_words(
@@ -76,30 +124,34 @@ async def test_a_passage_that_is_gone_is_told(page: Page, serve: Serve) -> None:
     await expect(page.locator(".label")).to_have_text("npm")
 
 
-async def test_of_a_published_book_citations_open_the_published_page(page: Page, serve: Serve) -> None:
-    book = await serve(ScriptedGenerator(["To topics [1]."]), passages=(TOPICS,), site_url="https://book.example")
-    await page.goto(book.address)
+async def test_of_a_published_book_citations_open_the_published_page(browser: Browser, serve: Serve) -> None:
+    published = "https://book.example"
+    book = await serve(ScriptedGenerator(["To topics [1]."]), passages=(TOPICS,), site_url=published)
+    async with opened(browser, elsewhere=published) as page:
+        await page.goto(book.address)
 
-    turn = await ask(page, "Where does a node publish messages?")
+        turn = await answered(page, WHERE)
+        await expect(chip(turn)).to_have_attribute(
+            "href", f"{published}/docs/topics#publish:~:text=A%20node%20publishes%20messages%20to%20a%20topic."
+        )
+        await expect(chip(turn)).to_have_attribute("rel", "noopener noreferrer")
+        async with page.expect_popup() as popup:
+            await chip(turn).click()
 
-    link = turn.get_by_role("link", name="Source 1: Topics")
-    await expect(link).to_have_attribute(
-        "href", "https://book.example/docs/topics#publish:~:text=A%20node%20publishes%20messages%20to%20a%20topic."
-    )
-    await expect(link).to_have_attribute("target", "_blank")
-    await expect(link).to_have_attribute("rel", "noopener noreferrer")
+        await expect(await popup.value).to_have_url(f"{published}/docs/topics#publish")
+        await expect(page).to_have_url(f"{book.address}/")
 
 
 async def test_without_a_model_the_book_is_quoted_and_the_page_says_so(page: Page, serve: Serve) -> None:
     book = await serve(passages=(TOPICS,))
     await page.goto(book.address)
-    await expect(page.get_by_text("No model writes. 1 passages of 2 pages, indexed on 1 January 2026.")).to_be_visible()
 
-    turn = await ask(page, "npm run topics")
+    turn = await answered(page, "npm run topics")
 
-    await expect(turn.get_by_text("Quoted from the book, no model wrote this.")).to_be_visible()
-    await expect(turn.locator(".answer pre")).to_contain_text("npm run topics")
-    await turn.get_by_role("button", name="Copy", exact=True).click()
+    await expect(turn.get_by_role("heading", name=QUOTED)).to_be_visible()
+    await expect(turn.locator(".prose pre")).to_contain_text("npm run topics")
+    await shoot(page, "quoted")
+    await button(turn, "Copy").click()
     await expect(turn.get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == "npm run topics"
 
@@ -108,21 +160,40 @@ async def test_what_the_book_does_not_say_is_told_with_the_nearest_pages(page: P
     book = await serve(ScriptedGenerator(["NOT_IN_DOCS"]))
     await page.goto(book.address)
 
-    turn = await ask(page, "What goal does an action have?")
+    turn = await answered(page, "What goal does an action have?")
 
-    await expect(turn.locator(".answer")).to_have_text("The book does not seem to answer that.")
-    nearest = turn.get_by_label("Nearest pages").get_by_role("link", name="Actions")
-    await expect(nearest).to_have_attribute("href", "/read/docs/actions")
-    await expect(turn.get_by_text("A model read the nearest passages and found no answer.")).to_be_visible()
+    await expect(turn.locator(".prose")).to_contain_text("Not in this book")
+    await expect(turn.get_by_role("heading", name="Pages that come closest")).to_be_visible()
+    nearest = turn.locator(".nearest").get_by_role("link", name="Actions")
+    await expect(nearest).to_have_attribute("href", f"{book.address}/read/docs/actions")
+    await shoot(page, "not-in-docs")
+
+
+async def test_an_answer_is_copied_as_markdown_with_addresses(page: Page, serve: Serve) -> None:
+    book = await serve(ScriptedGenerator(["**To** topics [1]."]), passages=(TOPICS,))
+    await page.goto(book.address)
+
+    turn = await answered(page, WHERE)
+    await button(turn, "Copy the answer").click()
+
+    await expect(page.locator("[aria-live=polite]")).to_have_text("Copied")
+    fragment = "publish:~:text=A%20node%20publishes%20messages%20to%20a%20topic."
+    assert await page.evaluate("navigator.clipboard.readText()") == (
+        "**To** topics [1].\n\n"
+        f'[1]: <{book.address}/read/docs/topics?passage={TOPICS.id}#{fragment}> "Topics \u203a Publish"\n'
+    )
+
+
+# What goes wrong ----------------------------------------------------------------------------------------------
 
 
 async def test_when_the_model_fails_the_book_is_quoted_and_the_reason_is_shown(page: Page, serve: Serve) -> None:
     book = await serve(ScriptedGenerator(error=ModelUnavailable("cause")))
     await page.goto(book.address)
 
-    turn = await ask(page, "Where does a node publish messages?")
+    turn = await answered(page, WHERE)
 
-    await expect(turn.get_by_text("Quoted from the book, no model wrote this.")).to_be_visible()
+    await expect(turn.get_by_text("Quoted from the book; the model is not reachable")).to_be_visible()
     await expect(turn.get_by_text(ModelUnavailable.public)).to_be_visible()
 
 
@@ -131,12 +202,14 @@ async def test_an_error_before_the_stream_is_a_sentence_and_can_be_tried_again(p
     await page.goto(book.address)
     book.index.error = SearchUnavailable("down")
 
-    turn = await ask(page, "Where does a node publish messages?")
+    turn = await ask(page, WHERE)
     await expect(turn.get_by_text(SearchUnavailable.public)).to_be_visible()
+    await expect(button(turn, "Use the search of this site")).to_have_count(0)
+    await shoot(page, "error")
     book.index.error = None
-    await turn.get_by_role("button", name="Try again").click()
+    await button(turn, "Try again").click()
 
-    await expect(turn.get_by_text("Quoted from the book, no model wrote this.")).to_be_visible()
+    await expect(turn.get_by_text(QUOTED)).to_be_visible()
     await expect(turn.get_by_text(SearchUnavailable.public)).to_be_hidden()
     await expect(page.get_by_role("article")).to_have_count(1)
 
@@ -145,25 +218,31 @@ async def test_an_answer_that_breaks_off_stays_and_is_told_to_be_incomplete(page
     book = await serve(ScriptedGenerator(["Nodes publish. "], error=AnswerCutShort("cut")))
     await page.goto(book.address)
 
-    turn = await ask(page, "Where does a node publish messages?")
+    turn = await ask(page, WHERE)
 
     await expect(turn.get_by_text(AnswerCutShort.public)).to_be_visible()
-    await expect(turn.get_by_text("This answer is not complete.")).to_be_visible()
-    await expect(turn.locator(".answer")).to_have_text("Nodes publish.")
-    await expect(turn.get_by_role("button", name="Try again")).to_be_visible()
+    await expect(turn.locator(".status")).to_have_text("This answer is not complete.")
+    await expect(turn.locator(".prose")).to_have_text("Nodes publish.")
+    await expect(button(turn, "Try again")).to_be_visible()
+    await shoot(page, "broken-off")
 
 
-async def test_a_server_that_is_gone_is_told(page: Page, serve: Serve) -> None:
+async def test_a_server_that_is_gone_is_told_and_asked_again_when_it_is_back(page: Page, serve: Serve) -> None:
     book = await serve()
+    for path in ("chat", "health"):
+        await page.route(f"**/{path}", lambda route: route.abort("connectionrefused"))
     await page.goto(book.address)
-    await page.route("**/chat", lambda route: route.abort("connectionrefused"))
+    note, gone = page.locator("#index-note"), "The server cannot be reached."
 
-    turn = await ask(page, "Where does a node publish messages?")
+    await expect(note.get_by_text(gone)).to_be_visible()
+    turn = await ask(page, WHERE)
+    await expect(turn.get_by_text(gone)).to_be_visible()
+    await page.unroute_all()
+    await button(note, "Check again").click()
+    await expect(note).to_be_hidden()
+    await button(turn, "Try again").click()
 
-    await expect(turn.get_by_text("The server cannot be reached.")).to_be_visible()
-    await page.unroute("**/chat")
-    await turn.get_by_role("button", name="Try again").click()
-    await expect(turn.get_by_label("Sources")).to_be_visible()
+    await expect(turn.locator(".sources")).to_be_visible()
 
 
 async def test_a_question_that_is_refused_can_be_changed(page: Page, serve: Serve) -> None:
@@ -171,10 +250,11 @@ async def test_a_question_that_is_refused_can_be_changed(page: Page, serve: Serv
     await page.goto(book.address)
 
     turn = await ask(page, "\u200b")
-
     await expect(turn.get_by_text("has no visible character.")).to_be_visible()
-    await turn.get_by_role("button", name="Change the question").click()
-    await expect(page.get_by_label("Your question")).to_have_value("\u200b")
+    await button(turn, "Change the question").click()
+
+    await expect(field(page)).to_have_value("\u200b")
+    await expect(field(page)).to_be_focused()
 
 
 async def test_a_question_that_is_too_long_is_not_sent(page: Page, serve: Serve) -> None:
@@ -183,19 +263,29 @@ async def test_a_question_that_is_too_long_is_not_sent(page: Page, serve: Serve)
 
     await ask(page, "a" * 4_003)
 
-    await expect(page.locator("#hint")).to_have_text("The question has 4003 characters, 3 too many")
+    await expect(page.get_by_text("The question is 3 characters too long.")).to_be_visible()
     await expect(page.get_by_role("article")).to_have_count(0)
 
 
 async def test_before_the_first_index_the_page_names_the_command(page: Page, serve: Serve) -> None:
     book = await serve(passages=())
+    indexed = await serve()
 
     await page.goto(book.address)
 
-    await expect(page.get_by_text("This book has not been indexed yet.").get_by_role("code")).to_have_text(
+    note = page.locator("#index-note")
+    await expect(note.get_by_text("This book has not been indexed yet.").get_by_role("code")).to_have_text(
         "askbook index SOURCE"
     )
-    await expect(page.get_by_role("button", name="Check again")).to_be_visible()
+    await shoot(page, "no-index")
+    turn = await ask(page, WHERE)
+    await expect(turn.get_by_text(IndexMissing.public)).to_be_visible()
+    book.index.published = indexed.index.published
+    await button(note, "Check again").click()
+    await expect(note).to_be_hidden()
+    await expect(field(page)).to_be_focused()
+    await button(turn, "Try again").click()
+    await expect(turn.get_by_text(QUOTED)).to_be_visible()
 
 
 async def test_stop_stops_the_model_and_keeps_what_was_said(page: Page, serve: Serve) -> None:
@@ -203,15 +293,19 @@ async def test_stop_stops_the_model_and_keeps_what_was_said(page: Page, serve: S
     book = await serve(model)
     await page.goto(book.address)
 
-    turn = await ask(page, "Where does a node publish messages?")
-    await expect(turn.locator(".answer")).to_contain_text("Nodes publish.")
+    turn = await ask(page, WHERE)
+    await expect(turn.locator(".prose")).to_contain_text("Nodes publish.")
     await book.happened(model.waiting)
-    await page.get_by_role("button", name="Stop").click()
+    await shoot(page, "writing")
+    await button(page, "Stop").click()
     await book.happened(model.stopped)
 
-    await expect(turn.get_by_text("Stopped. This answer is not complete.")).to_be_visible()
-    await expect(turn.locator(".answer")).to_contain_text("Nodes publish.")
-    await expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+    await expect(turn.locator(".status")).to_have_text("Stopped. This answer is not complete.")
+    await expect(turn.locator(".prose")).to_contain_text("Nodes publish.")
+    await expect(button(page, "Ask")).to_be_visible()
+
+
+# Conversations ------------------------------------------------------------------------------------------------
 
 
 async def test_a_follow_up_belongs_to_the_conversation_and_earlier_turns_stay(page: Page, serve: Serve) -> None:
@@ -219,28 +313,104 @@ async def test_a_follow_up_belongs_to_the_conversation_and_earlier_turns_stay(pa
     book = await serve(model)
     await page.goto(book.address)
 
-    first = page.get_by_role("article").first
-    await ask(page, "Where does a node publish messages?")
-    await expect(first.get_by_label("Sources")).to_be_visible()
-    second = await ask(page, "And what are topics?")
-    await expect(second.get_by_label("Sources")).to_be_visible()
+    await answered(page, WHERE)
+    await answered(page, "And what are topics?")
 
-    await expect(first.get_by_role("heading", level=2)).to_have_text("Where does a node publish messages?")
-    assert [message.text for message in model.prompts[1].history] == [
-        "Where does a node publish messages?",
-        "To topics [1].",
-    ]
+    await expect(page.get_by_role("heading", level=3)).to_have_text([WHERE, "And what are topics?"])
+    assert [message.text for message in model.prompts[1].history] == [WHERE, "To topics [1]."]
+
+
+async def test_a_page_that_is_loaded_again_finds_the_conversation_and_what_was_thought_of_it(
+    page: Page, serve: Serve
+) -> None:
+    model = ScriptedGenerator(["To topics [1]."])
+    book = await serve(model)
+    await page.goto(book.address)
+
+    turn = await answered(page, WHERE)
+    async with page.expect_response("**/feedback"):
+        await button(turn, "Helpful").click()
+    await turn.get_by_label("What was good, or missing? (optional)").fill("Clear.")
+    async with page.expect_response("**/feedback"):
+        await button(turn, "Send").click()
+    await expect(turn.get_by_text("Thank you")).to_be_visible()
+    await page.reload()
+
+    await expect(turn.locator(".prose")).to_have_text("To topics\u00a01.")
+    await expect(chip(turn)).to_be_visible()
+    await expect(button(turn, "Helpful")).to_have_attribute("aria-pressed", "true")
+    await expect(button(turn, "Not helpful")).to_have_attribute("aria-pressed", "false")
+    await answered(page, "And what are topics?")
+    assert [message.text for message in model.prompts[1].history] == [WHERE, "To topics [1]."]
+
+
+async def test_answering_again_replaces_the_answer(page: Page, serve: Serve) -> None:
+    model = ScriptedGenerator(["Before [1]."])
+    book = await serve(model)
+    await page.goto(book.address)
+
+    turn = await answered(page, WHERE)
+    model.pieces = ["After [1]."]
+    await button(turn, "Answer again").click()
+    await expect(turn.locator(".prose")).to_have_text("After\u00a01.")
+    await expect(button(turn, "Answer again")).to_be_visible()
+    await page.reload()
+
+    await expect(page.locator(".prose")).to_have_text(["After\u00a01."])
+    assert list(model.prompts[1].history) == []
+
+
+async def test_a_new_conversation_knows_nothing_of_the_last(page: Page, serve: Serve) -> None:
+    model = ScriptedGenerator(["To topics [1]."])
+    book = await serve(model)
+    await page.goto(book.address)
+
+    await answered(page, WHERE)
+    await button(page, "New conversation").click()
+    await expect(page.get_by_role("article")).to_have_count(0)
+    await expect(field(page)).to_be_focused()
+    await answered(page, "And what are topics?")
+
+    assert list(model.prompts[1].history) == []
+
+
+async def test_past_conversations_are_listed_opened_and_deleted(page: Page, serve: Serve) -> None:
+    book = await serve(ScriptedGenerator(["To topics [1]."]))
+    await page.goto(book.address)
+
+    await answered(page, WHERE)
+    await button(page, "New conversation").click()
+    await answered(page, "And what are topics?")
+    await button(page, "Past conversations").click()
+    threads = page.locator(".thread-title")
+    await expect(threads).to_have_text(["And what are topics?", WHERE])
+    await shoot(page, "past")
+    await threads.last.click()
+    await expect(page.get_by_role("heading", level=3)).to_have_text([WHERE])
+    await expect(field(page)).to_be_focused()
+
+    await button(page, "Past conversations").click()
+    await button(page, f"Delete \u201c{WHERE}\u201d").click()
+    await button(page, "Delete").and_(page.locator(":visible")).click()
+    await expect(threads).to_have_text(["And what are topics?"])
+    await button(page, "Back to the conversation").click()
+    await expect(page.get_by_role("article")).to_have_count(0)  # the deleted one was open
+    await page.reload()
+    await button(page, "Past conversations").click()
+    await expect(threads).to_have_text(["And what are topics?"])
+
+
+# What is not trusted ------------------------------------------------------------------------------------------
 
 
 async def test_hostile_markdown_from_a_model_stays_text(page: Page, serve: Serve) -> None:
     book = await serve(ScriptedGenerator([HOSTILE, " Yes [1]."]))
     await page.goto(book.address)
 
-    turn = await ask(page, "Where does a node publish messages?")
+    turn = await answered(page, WHERE)
 
-    await expect(turn.get_by_label("Sources")).to_be_visible()
-    assert await _tags(turn.locator(".answer")) <= {"P", "A", "CODE"}
-    await expect(turn.locator(".answer a")).to_have_count(1)  # our own
+    assert await _tags(turn.locator(".prose")) <= {"P", "A", "CODE", "SPAN"}
+    await expect(turn.locator(".prose a")).to_have_count(1)  # our own
 
 
 async def test_the_page_itself_makes_nothing_of_hostile_markdown_or_addresses(page: Page, serve: Serve) -> None:
@@ -264,62 +434,52 @@ async def test_the_page_itself_makes_nothing_of_hostile_markdown_or_addresses(pa
         await route.fulfill(content_type="text/event-stream", body=body)
 
     await page.route("**/chat", answer)
-    turn = await ask(page, "Where does a node publish messages?")
+    turn = await answered(page, WHERE)
 
-    await expect(turn.get_by_label("Sources")).to_be_visible()
-    await expect(turn.locator(".answer")).to_contain_text('<img src="https://evil.example/x.png" onerror="alert(2)">')
-    await expect(turn.locator(".answer .chip")).to_have_text(["1"])
-    assert await _tags(turn.locator(".answer")) <= {"P", "SPAN", "CODE"}
+    await expect(turn.locator(".prose")).to_contain_text('<img src="https://evil.example/x.png" onerror="alert(2)">')
+    await expect(turn.locator(".prose .chip")).to_have_text(["1"])
+    assert await _tags(turn.locator(".prose")) <= {"P", "SPAN", "CODE"}
     await expect(turn.locator("a, img, script, iframe, b")).to_have_count(0)
+
+
+# For everybody ------------------------------------------------------------------------------------------------
 
 
 async def test_everything_can_be_done_with_the_keyboard(page: Page, serve: Serve) -> None:
     book = await serve(ScriptedGenerator(["Queues keep messages [1]."]))
     await page.goto(book.address)
-    field, card = page.get_by_label("Your question"), page.locator(".card")
+    card, turn = page.locator(".card"), page.get_by_role("article")
 
-    await expect(field).to_be_focused()
+    await expect(field(page)).to_be_focused()
     await page.keyboard.type("What does a queue keep")
     await page.keyboard.press("Shift+Enter")
     await page.keyboard.type("until a subscriber is ready?")
-    await expect(field).to_have_value("What does a queue keep\nuntil a subscriber is ready?")
+    await expect(field(page)).to_have_value("What does a queue keep\nuntil a subscriber is ready?")
     await page.keyboard.press("Enter")
-    turn = page.get_by_role("article")
-    await expect(turn.get_by_label("Sources")).to_be_visible()
-    await expect(field).to_be_focused()
-    for name in ("Copy answer", HEADINGS, "Source 1: Topics"):
+    await expect(button(turn, "Answer again")).to_be_visible()
+    await expect(field(page)).to_be_focused()
+    actions = [button(turn, name) for name in ("Not helpful", "Helpful", "Answer again", "Copy the answer")]
+    for reached in (*actions, turn.locator(".sources a"), chip(turn)):
         await page.keyboard.press("Shift+Tab")
-        await expect(turn.get_by_text(name).or_(turn.get_by_label(name)).first).to_be_focused()
-
-    await expect(card).to_have_text(f"{HEADINGS}A queue keeps messages until a subscriber is ready.")
+        await expect(reached).to_be_focused()
+    await expect(card.get_by_role("blockquote")).to_have_text("A queue keeps messages until a subscriber is ready.")
+    await shoot(page, "keyboard")
     await page.keyboard.press("Escape")
     await expect(card).to_be_hidden()
-    async with page.expect_popup() as opened:
+    async with page.expect_popup() as popup:
         await page.keyboard.press("Enter")
-    await expect((await opened.value).get_by_label("Cited passage")).to_be_in_viewport()
+
+    await expect((await popup.value).get_by_label("Cited passage")).to_be_in_viewport()
 
 
 async def test_a_finished_answer_is_announced_as_it_would_be_read_aloud(page: Page, serve: Serve) -> None:
     book = await serve(ScriptedGenerator(["Queues keep messages [1].\n\n- a subscriber\n- ready\n\n```sh\nls\n```"]))
     await page.goto(book.address)
 
-    await ask(page, "What does a queue keep?")
+    await ask(page, KEEP)
 
-    await expect(page.get_by_role("status")).to_have_text(
-        "Queues keep messages. a subscriber ready sh ls Written by a model from the passages below."
-    )
-
-
-async def test_a_version_can_be_chosen_where_there_are_several(page: Page, serve: Serve) -> None:
-    old = passage("A node publishes messages to a queue.", page="/docs/1.0/topics", version="1.0")
-    book = await serve(passages=(TOPICS, old))
-    await page.goto(book.address)
-
-    await page.get_by_label("Version").select_option("1.0")
-    turn = await ask(page, "Where does a node publish messages?")
-
-    await expect(turn.get_by_label("Sources").get_by_role("link")).to_have_attribute(
-        "href", re.compile("^/read/docs/1.0/topics")
+    await expect(page.locator("[aria-live=polite]")).to_have_text(
+        re.compile(r"^Queues keep messages ?\. a subscriber ready ls$")
     )
 
 
@@ -330,14 +490,44 @@ async def test_the_smallest_screen_needs_no_sideways_scrolling(page: Page, serve
     await page.set_viewport_size({"width": 320, "height": 640})
     await page.emulate_media(color_scheme=scheme)
     await page.goto(book.address)
+    await shoot(page, f"320-{scheme}-empty")
 
-    turn = await ask(page, "Where does a node publish messages?")
-    await expect(turn.get_by_label("Sources")).to_be_visible()
+    turn = await answered(page, WHERE)
+    await shoot(page, f"320-{scheme}")
 
     assert await page.evaluate("document.documentElement.scrollWidth") == 320
+    overflow = "area => area.scrollWidth - area.clientWidth"
+    assert await page.locator(".scroll").evaluate(overflow) == 0
+    await page.set_viewport_size({"width": 1000, "height": 700})
+    await expect(turn).to_be_visible()
+    await shoot(page, f"wide-{scheme}")
 
 
-HOSTILE = (
+async def test_a_reader_of_arabic_is_addressed_in_arabic_from_right_to_left(browser: Browser, serve: Serve) -> None:
+    arabic = passage(
+        "تنشر العقدة الرسائل على موضوع. للمواضيع أسماء.",
+        page="/ar/docs/topics",
+        title="المواضيع",
+        headings=("النشر",),
+        locale="ar",
+    )
+    book = await serve(ScriptedGenerator(["تنشر العقدة **الرسائل** على موضوع [1].\n\n- `topic`"]), passages=(arabic,))
+    async with opened(browser, locale="ar-EG") as page:
+        await page.goto(book.address)
+        await expect(page.get_by_label("سؤالك")).to_be_focused()
+        await shoot(page, "arabic-empty")
+        await page.get_by_label("سؤالك").fill("أين تنشر العقدة الرسائل؟")
+        await page.keyboard.press("Enter")
+
+        turn = page.get_by_role("article")
+        await expect(turn.get_by_role("heading", name="كتبها نموذج استنادًا إلى هذه المقاطع")).to_be_visible()
+        await expect(turn.locator(".prose p")).to_have_css("direction", "rtl")
+        await turn.locator(".chip").hover()
+        await expect(page.locator(".card")).to_contain_text("تنشر العقدة الرسائل على موضوع.")
+        await shoot(page, "arabic")
+
+
+HOSTILE: Final = (
     "![x](https://evil.example/x.png) [click](javascript:alert(1)) <https://evil.example> "
     '<script>alert(1)</script> <img src="https://evil.example/x.png" onerror="alert(2)"> '
     "<a href='https://evil.example'>here</a> [ref][r] `[1]`"
@@ -351,4 +541,5 @@ async def _tags(area: Locator) -> set[str]:
 
 def _done(text: str, **parts: Any) -> dict[str, Any]:
     answer = {"response": text, "state": "answered", "mode": "generated", "citations": [], "nearest": [], "notice": ""}
-    return {**answer, "thread_id": "0" * 32, "message_id": "0" * 32, **parts}
+    grounding: dict[str, Any] = {"unsupported": [], "code": []}
+    return {**answer, "grounding": grounding, "thread_id": "0" * 32, "message_id": "0" * 32, **parts}

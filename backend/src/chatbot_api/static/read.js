@@ -1,13 +1,11 @@
 // The page out of the index: labels look like labels, wide tables scroll, the cited passage is in view.
 
-import { el } from './dom.js'
-
 // The label of a tab or admonition is a paragraph of one bold stretch; the book's other text has none.
 for (const bold of document.querySelectorAll('.prose p > strong')) {
   if (bold.parentNode.childNodes.length === 1) bold.parentNode.className = 'label'
 }
 for (const table of document.querySelectorAll('.prose table')) {
-  const wide = el('div', { class: 'wide' })
+  const wide = Object.assign(document.createElement('div'), { className: 'wide' })
   table.replaceWith(wide)
   wide.append(table)
 }
