@@ -7,7 +7,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test ask index serve check format lock e2e bench eval faults contract plugin fixture site clean
+.PHONY: help setup demo test ask index serve check format lock e2e bench eval faults contract widget plugin fixture site clean
 
 help: ## Print this menu
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -63,6 +63,10 @@ faults: $(DEV) ## Write the table of faults into the documentation
 contract: $(DEV) ## Record what crosses the wire into contract/
 	cd backend && ../$(BIN)/python -m tests.recordings
 
+widget: ## Build and test the widget (Node 20); what is committed must be what it makes
+	cd widget && npm ci --no-audit --no-fund && npm run build && npm test
+	git diff --exit-code -- backend/src/chatbot_api/static/widget
+
 plugin: ## Build and test the Docusaurus plugin (needs Node 20)
 	cd docusaurus-plugin && npm ci --no-audit --no-fund && npm test
 
@@ -73,7 +77,7 @@ site: ## Build the documentation (needs Node 20)
 	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build
 
 clean: ## Remove what can be made again; the index in data/ stays
-	rm -rf .venv site/node_modules site/build site/.docusaurus docusaurus-plugin/node_modules docusaurus-plugin/lib
+	rm -rf .venv site/node_modules site/build site/.docusaurus docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test
 
 $(RUNTIME): requirements.txt backend/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Askbook needs Python 3.11 or newer: make setup PYTHON=python3.11")'
