@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 _STILL_HERE: Final = format_sse_event(comment="still here")
@@ -68,7 +69,8 @@ class _Stream(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            with suppress(ClientDisconnect):  # which servers of ASGI 2.4 tell in this way
+                await super().__call__(scope, receive, send)
         finally:
             _stop(self._task)
 
