@@ -45,7 +45,7 @@ format: $(DEV) ## Format the code, and mend what can be mended
 lock: $(DEV) ## Compile requirements.txt and requirements-dev.txt from backend/pyproject.toml
 	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements.txt pyproject.toml
 	cd backend && ../$(BIN)/uv pip compile -q $(LOCK) -o ../requirements-dev.txt pyproject.toml --group dev
-LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
+LOCK := --universal --no-strip-extras --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 e2e: $(DEV) site fixture ## Build the site, check its links, run the browser tests (Node 20, chromium)
 	cd backend && ../$(BIN)/python -m pytest tests/e2e
@@ -73,11 +73,12 @@ plugin: ## Build and test the Docusaurus plugin (needs Node 20)
 fixture: ## Build the plugin's fixture site in every way, and hold its manifests against it (Node 20)
 	cd docusaurus-plugin && npm run test:e2e
 
-site: ## Build the documentation (needs Node 20)
+site: ## Build the documentation, as it is published and with the widget (needs Node 20)
 	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build
+	cd site && NO_UPDATE_NOTIFIER=1 DOCUSAURUS_GENERATED_FILES_DIR_NAME=.docusaurus-widget ASKBOOK_API_URL=/ask npx docusaurus build --out-dir build-widget
 
 clean: ## Remove what can be made again; the index in data/ stays
-	rm -rf .venv site/node_modules site/build site/.docusaurus docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test
+	rm -rf .venv site/node_modules site/build site/build-widget site/.docusaurus site/.docusaurus-widget docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test
 
 $(RUNTIME): requirements.txt backend/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Askbook needs Python 3.11 or newer: make setup PYTHON=python3.11")'

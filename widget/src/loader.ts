@@ -75,8 +75,8 @@ class AskbookChat extends (Base as typeof HTMLElement) {
       'selectionchange',
       () => {
         if (this.#inline || getSelection()!.isCollapsed) return
-        this.#watching ??= import('./page.js').then(({ watchSelection }) =>
-          watchSelection(this.#root, (text) => this.#use((panel) => panel.select(text)), signal),
+        this.#watching ??= import('./page.js').then((part) =>
+          part.watchSelection(this.#root, (text) => this.#use((panel) => panel.select(text)), signal),
         )
       },
       { signal },
@@ -87,7 +87,7 @@ class AskbookChat extends (Base as typeof HTMLElement) {
       kept = sessionStorage
     } catch {} // it is blocked
     if (this.#inline || kept[prefix + 'open']) this.#use((panel) => panel.open({ focus: false }))
-    if (kept[prefix + 'mark']) void import('./page.js').then(({ showKeptMark }) => showKeptMark(prefix + 'mark'))
+    if (kept[prefix + 'mark']) void import('./page.js').then((part) => part.showKeptMark(prefix + 'mark'))
   }
 
   disconnectedCallback(): void {
@@ -126,22 +126,23 @@ class AskbookChat extends (Base as typeof HTMLElement) {
   #dress(): void {
     const lang = this.lang || page!.documentElement.lang || 'en'
     const name = this.title || NAMES[lang.slice(0, 2)] || NAMES.en!
-    Object.assign(this.#root, { lang, dir: /^(ar|fa|he|ur)/.test(lang) ? 'rtl' : 'ltr' })
+    Object.assign(this.#root, { lang, dir: lang.slice(0, 2) === 'ar' ? 'rtl' : 'ltr' })
     this.#label.textContent = name
   }
 
   #use(use: (panel: Panel) => void): void {
-    this.#panel ??= import('./panel.js').then(({ mount }) => mount(this, this.#root, this.#api))
+    this.#panel ??= import('./panel.js').then((part) => part.mount(this, this.#root, this.#api))
     void this.#panel.then(use, (cause) => {
       this.#panel = undefined // the next click tries again
-      throw cause // for the console: without `crossorigin`, a script of another origin may load nothing
+      // Without `crossorigin`, a script of another origin can load nothing, and what it throws is told to nobody.
+      console.error('askbook.js cannot load its panel. Does its script have crossorigin?', cause)
     })
   }
 }
 
 if (registry && !registry.get('askbook-chat')) {
   registry.define('askbook-chat', AskbookChat)
-  // <script src="…/askbook.js" data-api="…" defer> puts the element there by itself.
+  // <script src="…/askbook.js" data-api="…" crossorigin defer> puts the element there by itself.
   if (script?.dataset.api != null) {
     const element = page!.createElement('askbook-chat')
     for (const name in script.dataset) element.setAttribute(name, script.dataset[name]!)

@@ -11,7 +11,7 @@ import { keeper } from './storage.js'
 import { languageOf, wordsIn } from './strings/strings.js'
 import { cut } from './text.js'
 import { Problem, problem } from './trouble.js'
-import { addStyles } from './view/dom.js'
+import { addStyles, setAll } from './view/dom.js'
 import { Shell } from './view/shell.js'
 import type { Config, FeedbackKind, Question } from './wire.js'
 
@@ -345,9 +345,11 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
     const later = await import('./later.js')
     const word = (await later.copyText(text(later))) ? say.copied : say.notCopied
     button.focus({ preventScroll: true })
-    button.dataset.word = word
+    // The word is shown by CSS, and would be added to a name that is the button's text.
+    const named = button.textContent!.trim() !== ''
+    setAll(button, { 'data-word': word, ...(named && { 'aria-label': word }) })
     shell.announce(word)
-    setTimeout(() => delete button.dataset.word, 1_600)
+    setTimeout(() => setAll(button, { 'data-word': null, ...(named && { 'aria-label': null }) }), 1_600)
   }
 
   // Open and closed ---------------------------------------------------------------------------------------

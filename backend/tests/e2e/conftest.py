@@ -102,15 +102,21 @@ async def served(
         book.loop = asyncio.get_running_loop()
         yield over(settings, book.index, model)
 
-    loop, ready = asyncio.get_running_loop(), asyncio.Event()
     app = create_app(Settings(site_url=site_url, log_level="error"), opener)
+    async with listening(app) as book.address:
+        yield book
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncGenerator[str, None]:
+    """The address at which an ASGI app answers, from another thread."""
+    loop, ready = asyncio.get_running_loop(), asyncio.Event()
     server = _Server(app, lambda: loop.call_soon_threadsafe(ready.set))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     await ready.wait()
-    book.address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        yield book
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         await asyncio.to_thread(thread.join)

@@ -19,6 +19,10 @@ export interface Surroundings {
   online(): boolean
 }
 
+/** Stands for a chip that is not read out, and goes together with the space before it. */
+const CHIP = '\ufffc'
+const BEFORE_CHIP = /\s*\ufffc/g
+
 export class TurnView {
   readonly element: HTMLElement
   #turn: Turn
@@ -70,10 +74,10 @@ export class TurnView {
   /** What is read out once the answer is complete: its text without what is only there to be clicked. */
   spoken(): string {
     const copy = this.element.cloneNode(true) as HTMLElement
-    for (const part of copy.querySelectorAll('.asked, .chip, .code-head, .places, .actions, .comment, button'))
-      part.remove()
+    for (const part of copy.querySelectorAll('.asked, .code-head, .places, .actions, .comment, button')) part.remove()
+    for (const chip of copy.querySelectorAll('.chip')) chip.replaceWith(CHIP)
     for (const part of copy.querySelectorAll('p, li, th, td, pre, h4, h5, h6')) part.append(' ')
-    return copy.textContent!.replace(/\s+/g, ' ').trim()
+    return copy.textContent!.replace(BEFORE_CHIP, '').replace(/\s+/g, ' ').trim()
   }
 
   citation(number: number): Citation | undefined {
@@ -119,7 +123,7 @@ export class TurnView {
           el(
             'div',
             { class: 'code-head' },
-            el('span', { class: 'language' }, language),
+            language ? el('span', { class: 'language' }, language) : null,
             el('span', { class: 'origin' }),
             el('button', { type: 'button', class: 'text-button', 'data-do': 'copyCode' }, say.copy),
           ),
