@@ -299,7 +299,9 @@ async def test_a_reader_can_leave_at_any_frame(tmp_path: Path, face: Face) -> No
         for frame in itertools.count():
             reader = Reader((await tokens(client, 1))[0], [(f"What does node {frame} publish to a topic?", STAYS)])
             told = Told(reader.plans[0][0], reader.token)
-            here.writers.scripts[told.question] = Script(["A node publishes ", "messages to a topic [1]. ", "So it is."])
+            here.writers.scripts[told.question] = Script(
+                ["A node publishes ", "messages to a topic [1]. ", "So it is."]
+            )
             stayed = await leaves_at(here, face, told, frame)
             await here.idle()
 
@@ -322,7 +324,7 @@ async def leaves_at(here: House, face: Face, told: Told, frame: int) -> bool:
     async def receive() -> Any:
         for message in sent:
             return message
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         nonlocal frames
