@@ -433,6 +433,31 @@ async def test_a_server_that_stops_keeps_what_was_said(new_threads: Callable[[],
             assert again.json().get("thread_id") == told.thread_id, again.text
 
 
+async def test_a_server_that_stops_leaves_no_thread_taken_by_an_answer_that_was_not_streamed(
+    new_threads: Callable[[], ThreadService],
+) -> None:
+    async with house(new_threads(), patience=0) as here, here.client() as client:
+        signed = [{"Authorization": f"Bearer {token}"} for token in await tokens(client, STREAMS)]
+        script = here.writers.scripts["What is a topic?"] = waits_in_the_middle()
+        asked = [client.post("/chat", json={"query": "What is a topic?"}, headers=headers) for headers in signed]
+        asking = [asyncio.create_task(each) for each in asked]
+        async with asyncio.timeout(TOO_LONG):
+            while here.writers.open < STREAMS:
+                await script.begun.wait()
+                await asyncio.sleep(0)
+        await here.stop()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    assert here.writers.open == 0
+    assert here.threads._opening is None, "the database was opened again"
+    async with house(new_threads()) as here, here.client() as client:
+        for headers in signed:
+            [thread] = (await client.get("/threads", headers=headers)).json()["threads"]
+            asked_again = {"query": "What is an action?", "thread_id": thread["id"]}
+            again = await client.post("/chat", json=asked_again, headers=headers)
+            assert again.json().get("thread_id") == thread["id"], again.text
+
+
 class KeepsWhenItMay(ThreadService):
     """Holds whoever keeps an answer."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated, Any, assert_never
@@ -82,7 +81,7 @@ async def chat(
     turn = await services.chat.begin(await _prepared(services.chat, body, reader or ""))
     if body.stream or "text/event-stream" in accept:
         return streams(request).response(_told(services.chat, turn))
-    answer = await _while_connected(request, _folded(services.chat, turn))
+    answer = await streams(request).result(request, _folded(services.chat, turn))
     return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -147,23 +146,3 @@ def _as_sse(event: AnswerEvent, turn: Turn) -> bytes:
 
 def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
     return format_sse_event(event=name, data_str=_json.dump_json(data).decode())
-
-
-async def _while_connected(request: Request, work: Coroutine[None, None, ChatResponse]) -> ChatResponse:
-    """The result of the work, which is cancelled when the reader leaves."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise AnswerCutShort("the reader left")
-        return await working
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.wait((working, leaving))
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
