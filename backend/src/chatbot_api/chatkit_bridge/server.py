@@ -163,7 +163,7 @@ class Bridge(ChatKitServer[Context]):
                     for told in telling.tell(event):
                         context.still_here = frame_of(told) if isinstance(told, ProgressUpdateEvent) else b""
                         yield told
-        except Exception as exc:
+        except Exception as exc:  # raised again, once what was begun is ended
             for told in telling.break_off():
                 yield told
             if isinstance(exc, AskbookError):

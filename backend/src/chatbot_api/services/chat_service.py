@@ -141,7 +141,7 @@ class ChatService:
             if taken:
                 await self._end(turn, None)
             return replace(turn, remembered=False, notice=f"{turn.notice} {_NOT_REMEMBERED}".strip())
-        except BaseException:
+        except BaseException:  # raised again; whatever it is, the thread must not stay taken
             await self._end(turn, None)
             raise
 
