@@ -19,7 +19,6 @@ from chatbot_api.errors import AnswerCutShort, AskbookError, BadQuestion
 from chatbot_api.models.chat_models import (
     ChatRequest,
     ChatResponse,
-    Problem,
     as_citation,
     as_response,
 )
@@ -34,7 +33,7 @@ from chatbot_api.models.domain import (
     WantedScope,
 )
 from chatbot_api.routes.deps import MAY_SIGN_IN, reader, services, streams
-from chatbot_api.routes.errors import problem_of
+from chatbot_api.routes.errors import described, problem_of
 from chatbot_api.services.chat_service import ChatService, Turn
 
 logger = logging.getLogger(__name__)
@@ -52,9 +51,8 @@ _EVENT_SCHEMA: dict[str, Any] = {
 }
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": _EVENT_SCHEMA}}},
-    **{
-        status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
-        for status, text in {
+    **described(
+        {
             400: "The body cannot be parsed.",
             401: "The reader's token has expired or is not valid here.",
             404: "`retry_of` names nothing in a conversation of the reader.",
@@ -63,8 +61,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
             422: "The question cannot be asked so; `detail` says where and why.",
             500: "Something went wrong that nobody expected.",
             503: "The book cannot be searched at the moment.",
-        }.items()
-    },
+        }
+    ),
 }
 
 

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 
 from chatbot_api import chatkit_bridge
 from chatbot_api.bootstrap import Services
-from chatbot_api.models.chat_models import Problem
 from chatbot_api.routes.deps import known_reader, streams
-from chatbot_api.routes.errors import as_http, places, problem
+from chatbot_api.routes.errors import as_http, described, places, problem
 
 if TYPE_CHECKING:
     from chatbot_api.chatkit_bridge.server import Bridge
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
-    for status, text in {
+_PROBLEMS: Final = described(
+    {
         400: "The body is not a request of ChatKit.",
         401: "A reader's token is needed, has expired or is not valid here.",
         404: "The thread or item does not exist, or it is another reader's.",
         422: "The request is not served here, or not so.",
         503: "Conversations cannot be kept or read at the moment.",
-    }.items()
-}
+    }
+)
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

@@ -63,6 +63,12 @@ def problem(status: int, code: str, detail: str | list[dict[str, Any]]) -> Probl
     )
 
 
+def described(problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Problems that a route may answer with, by status, for its OpenAPI document."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": text, "content": content} for status, text in problems.items()}
+
+
 def as_http(wrong: Problem) -> Response:
     return JSONResponse(
         wrong.model_dump(),

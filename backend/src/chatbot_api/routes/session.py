@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
 
 from chatbot_api.bootstrap import Services
-from chatbot_api.models.chat_models import Problem, SessionModel
+from chatbot_api.models.chat_models import SessionModel
 from chatbot_api.routes.deps import MAY_SIGN_IN, authorization, no_store, services
+from chatbot_api.routes.errors import described
 
 router = APIRouter(dependencies=[Depends(no_store)])
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
-    for status, text in {
+_PROBLEMS: Final = described(
+    {
         401: "The token in the header is not valid here, or a reader without an account gets none.",
         503: "It cannot be checked at the moment who the reader is.",
-    }.items()
-}
+    }
+)
 
 
 @router.post("/session", response_model=SessionModel, responses=_PROBLEMS, openapi_extra=MAY_SIGN_IN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 
@@ -13,23 +13,22 @@ from chatbot_api.models.chat_models import (
     ConversationModel,
     ExportModel,
     FeedbackRequest,
-    Problem,
     ThreadsModel,
     as_conversation,
     as_thread,
 )
 from chatbot_api.models.domain import Feedback
 from chatbot_api.routes.deps import known_reader, no_store, services
+from chatbot_api.routes.errors import described
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}
-    for status, text in {
+_PROBLEMS: Final = described(
+    {
         401: "A reader's token is needed, has expired or is not valid here.",
         404: "It does not exist, or it is another reader's.",
         422: "An id or a number is not one.",
         503: "Conversations cannot be kept or read at the moment.",
-    }.items()
-}
+    }
+)
 router = APIRouter(responses=_PROBLEMS, dependencies=[Depends(no_store)])
 
 _Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
