@@ -16,12 +16,17 @@ const LEAVING = 1_500
 const PAUSE = 350
 const CALM = 4
 const MOST_ROUNDS = 20
+/** Pixels, but for the share of the window that a long passage may take from the panel. */
+const MARGIN = 24
+const LOWEST_PANEL = 240
+const MOST_FOR_PASSAGE = 0.6
 /** Where the text of a page is: the first of these that there is. */
 const ROOTS = ['main article', 'article', 'main', '[role="main"]', 'body']
 const UNREAD = 'script, style, noscript, template, askbook-chat, .hash-link'
 
 let stop = () => {}
 let unmark = () => {}
+let raise = () => {}
 let latest: Mark | undefined
 
 /**
@@ -254,13 +259,50 @@ function bringIntoView(range: Range, behavior: ScrollBehavior): void {
   range.startContainer.parentElement?.scrollIntoView({ block: 'nearest', inline: 'nearest', behavior: 'instant' })
   const bar = barHeight()
   const { top } = rectOf(range)
-  const room = innerHeight - bar
-  scrollBy({ top: top - bar - Math.min(room * 0.25, 160), behavior })
+  const { scrollHeight } = document.documentElement
+  const wanted = top - bar - Math.min((innerHeight - bar) * 0.25, 160)
+  const way = Math.max(-scrollY, Math.min(wanted, scrollHeight - innerHeight - scrollY))
+  makeWay(range, way)
+  scrollBy({ top: way, behavior })
 }
 
 function isInView(range: Range): boolean {
   const { top, bottom } = rectOf(range)
-  return top >= barHeight() && Math.min(bottom, top + 40) <= innerHeight
+  const panel = panelOver(range)
+  const end = panel ? panel.getBoundingClientRect().top : innerHeight
+  return top >= barHeight() && Math.min(bottom, top + 40) <= end
+}
+
+/** The panel, where it is open over the page and words of the passage would be below it. */
+function panelOver(range: Range): HTMLElement | undefined {
+  const panels = [...document.querySelectorAll('askbook-chat')]
+    .map((chat) => chat.shadowRoot?.querySelector<HTMLElement>('dialog[open]:not(:modal)'))
+    .filter((panel) => panel instanceof HTMLElement)
+  const lines = [...range.getClientRects()]
+  return panels.find((panel) => {
+    const { left, right } = panel.getBoundingClientRect()
+    return lines.some((line) => line.left < right && line.right > left)
+  })
+}
+
+/** Lowers the panel, so that the passage is above it once it is scrolled by `way`. It rises when the reader writes. */
+function makeWay(range: Range, way: number): void {
+  raise()
+  const panel = panelOver(range)
+  if (!panel) return
+  const { bottom, height } = panel.getBoundingClientRect()
+  const end = Math.max(...[...range.getClientRects()].map((line) => line.bottom)) - way
+  const room = Math.max(bottom - Math.min(end, innerHeight * MOST_FOR_PASSAGE) - MARGIN, LOWEST_PANEL)
+  if (room >= height) return
+  const writes = ({ target }: Event) => target instanceof HTMLTextAreaElement && raise()
+  panel.addEventListener('focusin', writes)
+  panel.style.height = `${room}px`
+  raise = () => {
+    panel.removeEventListener('focusin', writes)
+    panel.style.height = ''
+    raise = () => {}
+  }
+  ;(panel.getRootNode() as ShadowRoot).activeElement?.scrollIntoView({ block: 'nearest' })
 }
 
 function rectOf(range: Range): DOMRect {

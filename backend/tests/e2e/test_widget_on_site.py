@@ -292,6 +292,15 @@ MARKED: Final = """() => {
 }"""
 """The words that are marked on the page, if they can be seen: in the window, and with nothing above them."""
 
+UNCOVERED: Final = """() => {
+    const [range] = CSS.highlights.get('askbook')
+    const lines = [...range.getClientRects()].filter(({width, height}) => width > 4 && height > 4)
+    const seen = ({left, right, top, bottom}) => [left + 2, right - 2].every((x) =>
+        document.querySelector('article').contains(document.elementFromPoint(x, (top + bottom) / 2)))
+    return lines.length > 0 && lines.every(seen)
+}"""
+"""Whether both ends of every marked line can be seen."""
+
 
 async def marked(page: Page) -> str:
     words = await page.wait_for_function(MARKED, timeout=PATIENCE_SECONDS * 1000)
@@ -432,6 +441,30 @@ async def test_citations_lead_to_marked_passages_without_loading_the_site_anew(p
     await expect(panel(page)).to_be_visible()
     assert await is_same_document(page)
     await shoot(page, "site-back")
+
+
+@pytest.mark.parametrize("width", [800, 1024, 1280])
+async def test_the_panel_makes_way_for_the_passage_until_the_reader_writes(
+    browser: Browser, quoting: Site, width: int
+) -> None:
+    async with opened(browser, viewport={"width": width, "height": 768}) as page:
+        await visit(page, quoting)
+        await open_panel(page)
+        await answered(page)
+        whole = await panel(page).bounding_box()
+        assert whole is not None
+
+        for source in (sources(page).first, sources(page).last):
+            await source.get_by_role("link").click()
+            assert await marked(page) in await quote_of(source)
+            await page.wait_for_function(UNCOVERED)
+            await expect(source.get_by_role("link")).to_be_in_viewport()
+        await shoot(page, f"site-{width}-cited")
+        lowered = await panel(page).bounding_box()
+        assert lowered is not None
+        assert lowered["height"] < whole["height"]
+        await field(page).click()
+        assert await panel(page).bounding_box() == whole
 
 
 async def test_a_page_that_is_reached_by_the_site_itself_is_the_one_asked_from(page: Page, quoting: Site) -> None:
