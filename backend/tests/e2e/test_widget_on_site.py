@@ -36,7 +36,8 @@ from chatbot_api.models.domain import Prompt, Remark, Usage
 from chatbot_api.services.chat_service import ChatService
 from chatbot_api.services.rag_service import RagService
 from chatbot_api.testing import ScriptedGenerator
-from tests.e2e.conftest import PATIENCE_SECONDS, listening, opened, shoot
+from tests.e2e.conftest import PATIENCE_SECONDS, SHOTS, listening, opened, shoot
+from tests.e2e.film import Film
 from tests.e2e.test_site import ROOT, SITE, built, file_of
 
 BUILD: Final = SITE / "build-widget"
@@ -477,6 +478,37 @@ async def test_a_page_that_is_reached_by_the_site_itself_is_the_one_asked_from(p
 
     assert sent(await asked.value)["page"] == THERE
     assert await is_same_document(page)
+
+
+async def test_what_the_readme_plays(browser: Browser, quoting: Site) -> None:
+    """Leaves `askbook.gif` among the pictures; the one in `docs/` was made by it."""
+    scale = 1.25
+    async with opened(browser, viewport={"width": 1024, "height": 640}, device_scale_factor=scale) as page:
+        await visit(page, quoting, "/docs/")
+        film = Film(page, scale=scale)
+        await film.hold(1_000)
+        await film.click(button(page.get_by_role("navigation", name="Main"), "Ask"))
+        await expect(field(page)).to_be_focused()
+        await film.hold(600)
+        await film.write(QUESTION)
+        await film.hold(400)
+        await page.keyboard.press("Enter")
+        await film.wait_for(button(turns(page).last, "Answer again"))
+        await film.hold(2_200)
+        chips = turns(page).last.locator(".chip")
+        await film.point_at(chips.first)
+        await expect(panel(page).locator(".card")).to_be_visible()
+        await film.hold(2_400)
+        await film.click(chips.first)
+        await marked(page)
+        await page.wait_for_function(UNCOVERED)
+        await film.hold(3_600)
+    SHOTS.mkdir(exist_ok=True)
+    made = film.gif()
+    (SHOTS / "askbook.gif").write_bytes(made)
+
+    assert made.startswith(b"GIF89a")
+    assert len(made) < 700_000
 
 
 # How it looks -------------------------------------------------------------------------------------------------
