@@ -23,6 +23,13 @@ export function pageSays(document: Document): PageSays {
   }
 }
 
+/** What the element was told to ask. As it was told: what the index does not know is refused, and the reader hears it. */
+export function chosenBy(host: Element): Pick<Scope, 'version' | 'locale'> {
+  const version = host.getAttribute('version')
+  const locale = host.getAttribute('locale')
+  return { ...(version ? { version } : {}), ...(locale ? { locale } : {}) }
+}
+
 /** Only what the index knows: a guess it does not know would be refused. */
 export function scopeOf({ versions, tag, locale }: PageSays, config: Config | null): Pick<Scope, 'version' | 'locale'> {
   if (!config) return {}

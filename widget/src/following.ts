@@ -3,18 +3,20 @@
 import type { Mark } from './highlight.js'
 import { samePage } from './links.js'
 import type { Keeper } from './storage.js'
+import type { Citation } from './wire.js'
 
 export type Host = HTMLElement & { navigate?: (path: string) => void; attributeChangedCallback(name: string): void }
 
 /** `found` hears whether the words were on the page, once it is there. */
 export async function follow(
   link: HTMLAnchorElement,
-  quote: string,
+  citation: Citation | undefined,
   host: Host,
   tab: Keeper,
   found: (found: boolean) => void,
 ): Promise<void> {
   const path = link.dataset.go!
+  const { quote = '', passage_id: passage = '' } = citation ?? {}
   const hash = path.includes('#') ? path.slice(path.indexOf('#')) : ''
   const page = quote ? await import('./page.js').catch(() => null) : null
   if (page) {
@@ -27,7 +29,7 @@ export async function follow(
       if (samePage(path, location.pathname)) found(is)
     })
   }
-  const detail = { path, hash, url: link.href, quote, title: link.dataset.title }
+  const detail = { path, hash, url: link.href, quote, passage, title: link.dataset.title }
   const event = new CustomEvent('askbook-navigate', { detail, bubbles: true, composed: true, cancelable: true })
   if (!host.dispatchEvent(event)) return
   if (host.navigate) host.navigate(path)

@@ -2,7 +2,7 @@
 // own, which the loader fetches on the first opening.
 
 import { Api } from './api.js'
-import { pageSays, scopeOf } from './context.js'
+import { chosenBy, pageSays, scopeOf } from './context.js'
 import { follow, type Host } from './following.js'
 import type { Here } from './links.js'
 import { Opening, isNarrow } from './opening.js'
@@ -114,7 +114,7 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
 
   function questionFor(turn: Turn, retryOf: string): Question {
     const guessed = inline && !turn.page ? {} : scopeOf(pageSays(document), config)
-    const scope = { ...guessed, ...(turn.pageOnly && turn.page ? { pages: [turn.page] } : {}) }
+    const scope = { ...guessed, ...chosenBy(host), ...(turn.pageOnly && turn.page ? { pages: [turn.page] } : {}) }
     return {
       query: turn.question,
       ...(state.threadId ? { thread_id: state.threadId } : {}),
@@ -308,7 +308,7 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
     const citation = turnOf(link)?.citations.find(({ number }) => number === Number(link.dataset.number))
     shell.popover?.close()
     if (isNarrow()) opening.close()
-    void follow(link, citation?.quote ?? '', host, tab, (found) => shell.announce(found ? say.marked : say.notMarked))
+    void follow(link, citation, host, tab, (found) => shell.announce(found ? say.marked : say.notMarked))
   }
 
   function submitted(event: SubmitEvent): void {

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
 from chatbot_api.errors import AnswerCutShort, IndexMissing, ModelUnavailable, SearchUnavailable
 from chatbot_api.testing import ScriptedGenerator
@@ -37,6 +37,11 @@ async def answered(page: Page, question: str) -> Locator:
     turn = await ask(page, question)
     await expect(button(turn, "Answer again")).to_be_visible()
     return turn
+
+
+def sent(request: Request) -> dict[str, Any]:
+    assert isinstance(request.post_data_json, dict)
+    return request.post_data_json
 
 
 def field(page: Page) -> Locator:
@@ -154,6 +159,29 @@ async def test_without_a_model_the_book_is_quoted_and_the_page_says_so(page: Pag
     await button(turn, "Copy").click()
     await expect(turn.get_by_role("button", name="Copied")).to_be_visible()
     assert await page.evaluate("navigator.clipboard.readText()") == "npm run topics"
+
+
+async def test_of_a_book_with_several_versions_and_languages_the_one_that_is_chosen_is_asked(
+    browser: Browser, serve: Serve
+) -> None:
+    old = passage("A node of the first version shouts.", page="/docs/1.0/topics", version="1.0")
+    french = passage("Un n\u0153ud publie des messages.", page="/fr/docs/topics", locale="fr")
+    book = await serve(passages=[TOPICS, old, french])
+    async with opened(browser, viewport={"width": 800, "height": 700}) as page:
+        await page.goto(book.address)
+        await expect(page.get_by_text("3 passages of 2 pages")).to_be_visible()
+        await page.get_by_label("Language").select_option(label="French")
+        async with page.expect_request("**/chat") as asked:
+            await ask(page, WHERE)
+        assert sent(await asked.value)["scope"] == {"locale": "fr"}
+        await page.get_by_label("Language").select_option(label="default")
+        await page.get_by_label("Version").select_option("1.0")
+        await expect(button(page.get_by_role("article"), "Answer again")).to_be_visible()
+
+        turn = await answered(page, "What does a node do?")
+
+        await expect(turn.locator(".prose")).to_contain_text("shouts")
+        await shoot(page, "several-versions")
 
 
 async def test_what_the_book_does_not_say_is_told_with_the_nearest_pages(page: Page, serve: Serve) -> None:

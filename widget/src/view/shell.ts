@@ -152,7 +152,7 @@ export class Shell {
   scrollTo(key: number, smooth: boolean): void {
     const element = this.#turns.get(key)?.element
     if (!element) return
-    const top = element.offsetTop
+    const top = element.offsetTop + element.clientTop // without the line above it
     this.#scroll.scrollTo({ top, behavior: smooth && element.previousElementSibling ? 'smooth' : 'instant' })
   }
 

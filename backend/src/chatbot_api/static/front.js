@@ -1,4 +1,4 @@
-// The page at `/`: the widget, in the reader's language, and what is wrong with the index.
+// The page at `/`: the widget, in the reader's language, what is asked there, and what is wrong with it.
 
 const chat = document.querySelector('askbook-chat')
 const note = document.getElementById('index-note')
@@ -10,23 +10,50 @@ note.querySelector('button').addEventListener('click', async () => {
   if (note.hidden) chat.open()
 })
 customElements.whenDefined('askbook-chat').then(() => chat.open()) // who comes here comes to ask
+for (const select of document.querySelectorAll('select')) {
+  select.addEventListener('change', () => chat.setAttribute(select.name, select.value))
+}
 look()
 
 async function look() {
-  const sentence = await trouble()
-  note.hidden = !sentence
-  note.querySelector('p').replaceChildren(...withCommand(sentence))
+  const { status, detail } = await health()
+  const isWell = status === 'ready'
+  note.hidden = isWell
+  note.querySelector('p').replaceChildren(...withCommand(isWell ? '' : detail))
+  document.getElementById('index-size').textContent = isWell ? detail : ''
+  if (status !== 'down') await offer()
 }
 
-/** Empty for an index that is well. */
-async function trouble() {
+async function health() {
   try {
     const response = await fetch('/health', { cache: 'no-store' }) // it has a body with status 503, too
-    const { status, detail } = (await response.json()).components.index
-    return status === 'ready' ? '' : detail
+    return (await response.json()).components.index
   } catch {
-    return 'The server cannot be reached.'
+    return { status: 'down', detail: 'The server cannot be reached.' }
   }
+}
+
+/** A choice of what to ask, where the book has more than one. */
+async function offer() {
+  const { versions, locales } = await (await fetch('/config', { cache: 'no-store' })).json()
+  choose('version', versions, (version) => version)
+  choose('locale', locales, language)
+}
+
+/** In the reader's own language; a site may also call its locales by what is no name of one. */
+function language(locale) {
+  try {
+    return new Intl.DisplayNames(navigator.languages, { type: 'language' }).of(locale)
+  } catch {
+    return locale
+  }
+}
+
+function choose(name, values, called) {
+  const select = document.querySelector(`select[name=${name}]`)
+  select.parentElement.hidden = values.length < 2
+  select.replaceChildren(select.options[0], ...values.map((value) => new Option(called(value), value)))
+  select.value = chat.getAttribute(name) ?? ''
 }
 
 /** The command that mends things, set as code. */
