@@ -55,6 +55,7 @@ export class Shell {
       {
         class: inline ? 'panel inline' : 'panel',
         part: 'panel',
+        lang: options.language, // of its own words, which may not be the page's
         'aria-labelledby': 'title',
       },
       el(
