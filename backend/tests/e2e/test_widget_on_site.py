@@ -444,6 +444,31 @@ async def test_citations_lead_to_marked_passages_without_loading_the_site_anew(p
     await shoot(page, "site-back")
 
 
+async def test_a_tab_that_hides_the_passage_is_chosen(page: Page, quoting: Site) -> None:
+    await visit(page, quoting)
+    await open_panel(page)
+    await answered(page, "How do I serve a model with vLLM?")
+
+    await sources(page).first.get_by_role("link").click()
+
+    assert await marked(page) in await quote_of(sources(page).first)
+    await expect(page.get_by_role("tab", name="vLLM")).to_have_attribute("aria-selected", "true")
+    await shoot(page, "site-tab")
+
+
+async def test_a_fold_that_hides_the_passage_is_opened(page: Page, writing: Site) -> None:
+    writing.cast("It shows what the index holds: text, lists, tables, code and formulas [1].")
+    await visit(page, writing)
+    await open_panel(page)
+    turn = await answered(page, "Why does the reading view look plainer than the site?")
+
+    await turn.locator(".chip").click()
+
+    assert "whattheindexholds" in (await marked(page)).lower()
+    await expect(page.locator("article details")).to_have_attribute("open", "")
+    await shoot(page, "site-fold")
+
+
 @pytest.mark.parametrize("width", [800, 1024, 1280])
 async def test_the_panel_makes_way_for_the_passage_until_the_reader_writes(
     browser: Browser, quoting: Site, width: int
