@@ -11,14 +11,16 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import httpx
 
 from chatbot_api import errors
+from chatbot_api.answering import notices
 from chatbot_api.config import Settings
-from chatbot_api.errors import AnswerCutShort, AskbookError
+from chatbot_api.errors import AnswerCutShort, AskbookError, ModelError
 from chatbot_api.main import create_app
+from chatbot_api.models.domain import Notice
 from chatbot_api.routes.errors import problem_of
 from chatbot_api.testing import ScriptedGenerator
 from tests.integration.test_server import served
@@ -26,6 +28,7 @@ from tests.unit.test_main import World
 
 FOLDER: Final = Path(__file__).parents[2] / "contract"
 Face = Literal["chat", "chatkit"]
+E = TypeVar("E", bound=AskbookError)
 FACES: Final[tuple[Face, ...]] = ("chat", "chatkit")
 _ASKED: Final = "What does a node publish to a topic?"
 _SAID: Final = [
@@ -51,7 +54,11 @@ _TIMING: Final = re.compile(r'("(?:embed|search|first_word|total)":)[\d.]+')
 
 async def record() -> dict[str, str]:
     """Every file of the contract by its name."""
-    files = {"errors.json": _as_text(_errors()), "openapi.json": _as_text(create_app(Settings()).openapi())}
+    files = {
+        "errors.json": _as_text(_errors()),
+        "notices.json": _as_text({notice.code: notice.text for notice in every_notice()}),
+        "openapi.json": _as_text(create_app(Settings()).openapi()),
+    }
     for face in FACES:
         for name, model in _TURNS.items():
             stream, kept = await _turn(face, model, stops=name == "stopped")
@@ -111,15 +118,25 @@ def _message(text: str) -> dict[str, Any]:
 
 def _errors() -> list[dict[str, Any]]:
     """Every error that can reach a client, by its code."""
-    kinds: list[type[AskbookError]] = [AskbookError]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    named = {kind.code: kind for kind in kinds if kind.__module__ == errors.__name__}
-    told = [(code, kind, problem_of(kind.__new__(kind))) for code, kind in sorted(named.items())]
+    told = [(code, kind, problem_of(kind.__new__(kind))) for code, kind in sorted(_named(AskbookError).items())]
     return [
         {"code": code, "status": problem.status, "retryable": kind.retryable, "detail": kind.public}
         for code, kind, problem in told
     ]
+
+
+def every_notice() -> list[Notice]:
+    """That an answer can have, each once."""
+    constants = [value for value in vars(notices).values() if isinstance(value, Notice)]
+    quoted = [notices.quoted_instead(kind.__new__(kind)) for kind in _named(ModelError).values()]
+    return list(dict.fromkeys([*constants, *quoted]))
+
+
+def _named(family: type[E]) -> dict[str, type[E]]:
+    kinds = [family]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.code: kind for kind in kinds if kind.__module__ == errors.__name__}
 
 
 def _neutral(text: str) -> str:

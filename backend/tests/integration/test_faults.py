@@ -168,6 +168,7 @@ async def test_every_fault_ends_in_time_in_the_right_way_and_tells_nothing_it_sh
         assert (answer["state"], answer["mode"]) == ("answered", fault.mode)
         assert answer["citations"]
         assert reason in answer["notice"] if reason else answer["notice"] == ""
+        assert fault.reason.code in answer["notice_codes"] if fault.reason else answer["notice_codes"] == []
     if fault.reason is not None:
         assert "cause=" in lines.text, "the log has the cause"
     for secret in (faults.VENDOR, VENDOR_WORDS, GEMINI_KEY, QDRANT_KEY):

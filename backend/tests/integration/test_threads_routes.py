@@ -92,7 +92,8 @@ async def test_a_conversation_has_the_whole_contract(http: httpx.AsyncClient) ->
         "created_at": said["created_at"],
         "outcome": "done",
         "feedback": None,
-        **{key: answer[key] for key in ("response", "state", "mode", "citations", "nearest", "notice", "grounding")},
+        **{key: answer[key] for key in ("response", "state", "mode", "citations", "nearest", "grounding")},
+        **{key: answer[key] for key in ("notice", "notice_codes")},
     }
     times = [datetime.fromisoformat(each) for each in (question["created_at"], said["created_at"], told["updated_at"])]
     assert {each.utcoffset() for each in times} == {timedelta(0)}

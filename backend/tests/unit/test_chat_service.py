@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from chatbot_api.answering.notices import NEW_THREAD, NOT_REMEMBERED, quoted_instead
 from chatbot_api.errors import (
     AnswerCutShort,
     BadQuestion,
@@ -182,7 +183,7 @@ async def test_a_thread_of_another_reader_begins_anew_and_says_so() -> None:
     assert turn.new
     assert turn.thread.id != first.thread.id
     answer = await answer_of(world.chat.answer(await world.chat.begin(turn)))
-    assert "begins anew" in answer.notice
+    assert answer.notices == (NEW_THREAD,)
     with pytest.raises(ThreadNotFound):
         await world.chat.prepare(question("topic?"), owner="bob", thread_id=first.thread.id, begin_anew=False)
 
@@ -275,7 +276,7 @@ async def test_with_the_database_down_the_answer_still_comes_and_says_that_it_is
 
     turn, answer = await world.ask("and topics?", first.thread.id)
 
-    assert "not be remembered" in answer.notice
+    assert answer.notices == (NOT_REMEMBERED,)
     assert TOPICS.text in answer.text
     assert str(world.chat.trouble) == "down"
     assert not turn.remembered
@@ -301,7 +302,20 @@ async def test_a_database_that_fails_during_the_answer_is_told_too() -> None:
 
     answer = await answer_of(world.chat.answer(turn))
 
-    assert answer.notice.count("not be remembered") == 1
+    assert answer.notices == (NOT_REMEMBERED,)
+
+
+async def test_notices_of_the_conversation_and_of_the_answer_are_told_in_the_order_in_which_they_came_about() -> None:
+    world = await World(ScriptedGenerator(error=ModelUnavailable("down"))).fill()
+    first, _ = await world.ask()
+    turn = await world.chat.prepare(question("topic?"), owner="bob", thread_id=first.thread.id)
+    turn = await world.chat.begin(turn)
+    world.threads.error = ThreadsUnavailable("down")
+
+    answer = await answer_of(world.chat.answer(turn))
+
+    assert answer.notices == (NEW_THREAD, quoted_instead(ModelUnavailable("")), NOT_REMEMBERED)
+    assert answer.notice == f"{NEW_THREAD.text} {ModelUnavailable.public} {NOT_REMEMBERED.text}"
 
 
 async def test_a_conversation_deleted_while_it_is_answered_stays_deleted() -> None:

@@ -53,6 +53,7 @@ from chatbot_api.models.domain import Mode, Outcome, State
 from chatbot_api.routes import edge
 from chatbot_api.routes import errors as problems
 from qdrant_indexer.sources import layout
+from tests.recordings import every_notice
 
 ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "site/docs"
@@ -436,6 +437,12 @@ def test_every_field_of_an_answer_is_explained() -> None:
 @pytest.mark.parametrize(("anchor", "values"), [("state", get_args(State)), ("mode", get_args(Mode))])
 def test_states_and_modes_are_those_there_are(anchor: str, values: Sequence[str]) -> None:
     assert first_cells(section(ANSWER, anchor)) == list(values)
+
+
+def test_every_notice_is_named_with_its_sentence_and_no_other() -> None:
+    told = {codes(cells[0])[0]: cells[1] for cells in rows(section(ANSWER, "notice")) if codes(cells[0])}
+
+    assert told == {notice.code: notice.text for notice in every_notice()}
 
 
 @pytest.mark.parametrize(("item", "model"), [("question", QuestionItemModel), ("answer", AnswerItemModel)])

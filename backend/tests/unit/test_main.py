@@ -82,6 +82,7 @@ def test_an_answer_has_the_whole_contract(client: TestClient) -> None:
             "thread_id",
             "message_id",
             "notice",
+            "notice_codes",
             "grounding",
             "index",
             "timings_ms",
@@ -145,6 +146,7 @@ def test_a_model_that_is_down_is_told_in_the_notice(world: World) -> None:
         body = client.post("/chat", json={"query": "topic"}).json()
 
     assert (body["mode"], body["notice"]) == ("extractive", ModelUnavailable.public)
+    assert body["notice_codes"] == [ModelUnavailable.code]
 
 
 def test_a_follow_up_goes_on_in_its_thread(world: World) -> None:
@@ -163,6 +165,7 @@ def test_an_unknown_thread_begins_a_new_one_and_says_so(client: TestClient) -> N
 
     assert body["thread_id"] != "0" * 32
     assert "begins anew" in body["notice"]
+    assert body["notice_codes"] == ["thread_not_found"]
 
 
 @pytest.mark.parametrize(

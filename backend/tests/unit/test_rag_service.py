@@ -9,6 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from chatbot_api.answering import prompts
+from chatbot_api.answering.notices import AT_ITS_LONGEST, NO_VECTORS_YET, NOT_BORNE_OUT, WORDS_ALONE
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
@@ -32,6 +33,7 @@ from chatbot_api.models.domain import (
     CitationMade,
     Entry,
     Message,
+    Notice,
     Passage,
     Prompt,
     SearchQuery,
@@ -213,7 +215,8 @@ async def test_when_the_model_fails_the_book_is_quoted_and_the_reader_is_told(er
 
     answer = await answer_of(RagService(embedder, index, ScriptedGenerator(error=error)), "What is a topic?")
 
-    assert (answer.state, answer.mode, answer.notice) == ("answered", "extractive", error.public)
+    assert (answer.state, answer.mode) == ("answered", "extractive")
+    assert answer.notices == (Notice(error.code, error.public),)
     assert answer.citations
     assert "cause" not in answer.text + answer.notice
 
@@ -235,7 +238,8 @@ async def test_where_nobody_reads_along_an_answer_that_breaks_off_is_replaced_by
 
     assert isinstance(events[-1], TurnDone)
     answer = events[-1].answer
-    assert (answer.mode, answer.notice) == ("extractive", ModelUnavailable.public)
+    assert answer.mode == "extractive"
+    assert answer.notices == (Notice(ModelUnavailable.code, ModelUnavailable.public),)
     assert "Nodes publish" not in "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
@@ -247,7 +251,7 @@ async def test_an_answer_at_its_longest_is_kept_and_the_reader_is_told() -> None
 
     assert (answer.text, answer.mode) == ("Nodes publish [1],", "generated")
     assert len(answer.citations) == 1
-    assert answer.notice == AnswerTooLong.public
+    assert answer.notices == (AT_ITS_LONGEST,)
 
 
 async def test_what_an_answer_took_is_kept_with_it_and_is_not_its_text() -> None:
@@ -328,7 +332,7 @@ async def test_when_the_embedder_fails_words_are_searched_and_the_reader_is_told
     answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
 
     assert answer.citations[0].page in ("/docs/topics", "/docs/1.0/topics")
-    assert "Only the words" in answer.notice
+    assert answer.notices == (WORDS_ALONE,)
 
 
 async def test_while_vectors_are_being_made_words_are_searched_and_the_reader_is_told() -> None:
@@ -337,7 +341,7 @@ async def test_while_vectors_are_being_made_words_are_searched_and_the_reader_is
     answer = await answer_of(RagService(embedder, index, None), "What is a topic?")
 
     assert answer.citations
-    assert "still being built" in answer.notice
+    assert answer.notices == (NO_VECTORS_YET,)
     assert embedder.asked == []
 
 
@@ -555,7 +559,7 @@ async def test_a_sentence_that_no_passage_bears_out_is_marked_and_told() -> None
     [span] = answer.grounding.unsupported
     assert answer.text[span.start : span.end] == "It costs 250 dollars a year"
     assert answer.state == "partial"
-    assert "not borne out" in answer.notice
+    assert answer.notices == (NOT_BORNE_OUT,)
 
 
 async def test_a_question_about_a_selection_leans_on_that_and_not_on_the_conversation() -> None:

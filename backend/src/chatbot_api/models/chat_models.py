@@ -17,6 +17,7 @@ from chatbot_api.models.domain import (
     Item,
     Mode,
     Nearest,
+    Notice,
     Outcome,
     QuestionItem,
     State,
@@ -126,6 +127,7 @@ class ChatResponse(BaseModel):
     thread_id: str
     message_id: str
     notice: str = Field(description="Why the answer is less than it could be, in plain words; empty where it is not.")
+    notice_codes: list[str] = Field(description="The same for programs: a code for each sentence of `notice`.")
     grounding: GroundingModel
     index: IndexModel
     timings_ms: TimingsModel
@@ -159,6 +161,7 @@ class AnswerItemModel(BaseModel):
     citations: list[CitationModel]
     nearest: list[NearestModel]
     notice: str
+    notice_codes: list[str] = Field(description="Empty where the answer was kept before notices had codes.")
     grounding: GroundingModel
     feedback: FeedbackModel | None
 
@@ -263,6 +266,7 @@ def as_response(answer: Answer, thread_id: str, message_id: str) -> ChatResponse
         thread_id=thread_id,
         message_id=message_id,
         notice=answer.notice,
+        notice_codes=as_codes(answer.notices),
         grounding=as_grounding(answer.grounding),
         index=IndexModel(
             generation=answer.index.generation,
@@ -290,6 +294,7 @@ def as_item(item: Item, feedback: Mapping[str, Feedback]) -> QuestionItemModel |
         citations=[as_citation(citation) for citation in item.citations],
         nearest=[as_nearest(nearest) for nearest in item.nearest],
         notice=item.notice,
+        notice_codes=as_codes(item.notices),
         grounding=as_grounding(item.grounding),
         feedback=FeedbackModel(kind=said.kind, comment=said.comment) if said else None,
     )
@@ -305,6 +310,10 @@ def as_conversation(
 ) -> ConversationModel:
     told = [as_item(item, feedback) for item in items]
     return ConversationModel(**as_thread(thread).model_dump(), items=told, has_more=has_more)
+
+
+def as_codes(notices: Sequence[Notice]) -> list[str]:
+    return [notice.code for notice in notices if notice.code]
 
 
 def as_grounding(grounding: Grounding) -> GroundingModel:

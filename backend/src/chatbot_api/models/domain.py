@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Literal, TypeVar
@@ -379,6 +379,20 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Why an answer is less than it could be. `answering.notices` has all of them."""
+
+    code: str
+    """For programs: that of the error behind it, where there is one. Empty in answers kept before notices had codes."""
+    text: str
+    """For the reader."""
+
+
+def in_words(notices: Iterable[Notice]) -> str:
+    return " ".join(notice.text for notice in notices)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     text: str
     state: State
@@ -387,12 +401,15 @@ class Answer:
     nearest: tuple[Nearest, ...]
     index: IndexStamp
     timings: Timings
-    notice: str = ""
-    """Why the answer is less than it could be, in words for the reader; empty where it is not."""
+    notices: tuple[Notice, ...] = ()
     usage: Usage | None = None
     """None where no model wrote it, or the model did not tell."""
     grounding: Grounding = field(default_factory=Grounding)
     """Nothing in it where the answer is the book's own words."""
+
+    @property
+    def notice(self) -> str:
+        return in_words(self.notices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,11 +499,15 @@ class AnswerItem:
     citations: tuple[Citation, ...] = ()
     nearest: tuple[Nearest, ...] = ()
     sources: tuple[Source, ...] = ()
-    notice: str = ""
+    notices: tuple[Notice, ...] = ()
     grounding: Grounding = field(default_factory=Grounding)
     index: IndexStamp | None = None
     usage: Usage | None = None
     kind: Literal["answer"] = "answer"
+
+    @property
+    def notice(self) -> str:
+        return in_words(self.notices)
 
 
 Item = QuestionItem | AnswerItem

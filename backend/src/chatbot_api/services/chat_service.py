@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Final, Literal
 from uuid import uuid4
 
+from chatbot_api.answering.notices import NEW_THREAD, NOT_REMEMBERED
 from chatbot_api.errors import (
     AskbookError,
     DatabaseOutdated,
@@ -30,6 +31,7 @@ from chatbot_api.models.domain import (
     Item,
     Lease,
     Message,
+    Notice,
     Outcome,
     Question,
     QuestionItem,
@@ -45,8 +47,6 @@ from chatbot_api.services.rag_service import RagService
 
 logger = logging.getLogger(__name__)
 
-_NEW_THREAD: Final = "The earlier conversation is no longer known here, so this one begins anew."
-_NOT_REMEMBERED: Final = "Conversations cannot be kept at the moment, so this one will not be remembered."
 _HISTORY: Final = 20
 """How many of the last questions and answers a question can lean on."""
 _TITLE: Final = 80
@@ -73,7 +73,7 @@ class Turn:
     replaced: tuple[str, ...] = ()
     """Items that go when the new answer is there, and not before."""
     remembered: bool = True
-    notice: str = ""
+    notices: tuple[Notice, ...] = ()
 
     @property
     def message_id(self) -> str:
@@ -102,17 +102,18 @@ class ChatService:
     ) -> Turn:
         """Nothing is kept yet. A thread that does not exist for the owner begins anew, and the answer says so, or
         raises `ThreadNotFound`. Raises as `RagService.question` does."""
-        thread, new, notice = Thread(uuid4().hex, owner, asked.created_at, _title(asked.text)), True, ""
+        thread, new = Thread(uuid4().hex, owner, asked.created_at, _title(asked.text)), True
+        notices: tuple[Notice, ...] = ()
         if thread_id is not None:
             try:
                 thread, new = await self._threads.get_thread(thread_id, owner=owner), False
             except ThreadNotFound:
                 if not begin_anew:
                     raise
-                notice = _NEW_THREAD
+                notices = (NEW_THREAD,)
             except _Unkept:  # `begin` will find the same, and say so
                 thread, new = replace(thread, id=thread_id), False
-        return await self._turn(asked, Turn(thread, new, asked, Question(asked.text), self._lease(), notice=notice))
+        return await self._turn(asked, Turn(thread, new, asked, Question(asked.text), self._lease(), notices=notices))
 
     async def prepare_retry(self, thread_id: str, message_id: str, *, owner: str) -> Turn:
         """Another answer to a question of the thread, named by its own id or by that of an answer to it. What comes
@@ -140,7 +141,7 @@ class ChatService:
             self._note(exc)
             if taken:
                 await self._end(turn, None)
-            return replace(turn, remembered=False, notice=f"{turn.notice} {_NOT_REMEMBERED}".strip())
+            return replace(turn, remembered=False, notices=(*turn.notices, NOT_REMEMBERED))
         except BaseException:  # raised again; whatever it is, the thread must not stay taken
             await self._end(turn, None)
             raise
@@ -156,9 +157,9 @@ class ChatService:
                 async for event in events:
                     told.hear(event)
                     if isinstance(event, TurnDone):
-                        answer = replace(event.answer, notice=f"{turn.notice} {event.answer.notice}".strip())
+                        answer = replace(event.answer, notices=(*turn.notices, *event.answer.notices))
                         if not await self._end(turn, _finished(answer, turn, told)):
-                            answer = replace(answer, notice=f"{answer.notice} {_NOT_REMEMBERED}".strip())
+                            answer = replace(answer, notices=(*answer.notices, NOT_REMEMBERED))
                         told.ended = True
                         _log(answer)
                         yield TurnDone(answer)
@@ -305,7 +306,7 @@ def _finished(answer: Answer, turn: Turn, told: _Told) -> AnswerItem:
         citations=answer.citations,
         nearest=answer.nearest,
         sources=told.sources,
-        notice=answer.notice,
+        notices=answer.notices,
         grounding=answer.grounding,
         index=answer.index,
         usage=answer.usage,

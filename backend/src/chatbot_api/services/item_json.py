@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 from datetime import UTC
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Discriminator, TypeAdapter
+from pydantic import BeforeValidator, Discriminator, TypeAdapter
 
 from chatbot_api.models.domain import Item
 
@@ -34,4 +34,11 @@ def readable(text: str) -> str:
 @cache
 def _adapter() -> TypeAdapter[Item]:
     """On first use: building it takes 25 ms."""
-    return TypeAdapter(Annotated[Item, Discriminator("kind")])
+    return TypeAdapter(Annotated[Item, Discriminator("kind"), BeforeValidator(_with_notices)])
+
+
+def _with_notices(kept: Any) -> Any:
+    """Before notices had codes there was one, in words alone."""
+    if isinstance(kept, dict) and kept.get("notice"):
+        return {**kept, "notices": [{"code": "", "text": kept["notice"]}]}
+    return kept

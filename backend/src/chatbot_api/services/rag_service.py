@@ -14,6 +14,7 @@ from chatbot_api.answering.admission import Admission
 from chatbot_api.answering.citations import CitedText
 from chatbot_api.answering.fusion import rank_pages
 from chatbot_api.answering.grounding import ground
+from chatbot_api.answering.notices import AT_ITS_LONGEST, NO_VECTORS_YET, NOT_BORNE_OUT, WORDS_ALONE, quoted_instead
 from chatbot_api.answering.scope import Catalog
 from chatbot_api.errors import (
     AnswerCutShort,
@@ -24,7 +25,6 @@ from chatbot_api.errors import (
     IndexMismatch,
     ModelError,
     ModelPackageError,
-    ModelUnavailable,
 )
 from chatbot_api.models.domain import (
     Answer,
@@ -37,6 +37,7 @@ from chatbot_api.models.domain import (
     Message,
     Mode,
     Nearest,
+    Notice,
     Passage,
     Progress,
     Question,
@@ -56,7 +57,6 @@ from chatbot_api.ports import Embedder, Generator, VectorStore
 logger = logging.getLogger(__name__)
 
 _NEAREST = 3
-_NOT_BORNE_OUT = "Some of this is not borne out by the passages that it points to: check it there."
 _REWRITING = 4.0
 """Seconds that a model has to make a question stand alone: a reader is waiting."""
 _SECOND_THOUGHTS = 4.0
@@ -183,7 +183,7 @@ class RagService:
                 if isinstance(exc, AnswerCutShort) and not whole:
                     raise
                 logger.warning("model failed, quoting instead code=%s cause=%s", exc.code, exc)
-                turn.notices.append(ModelUnavailable.public if isinstance(exc, AnswerCutShort) else exc.public)
+                turn.notices.append(quoted_instead(exc))
         for event in _quoted(searched, turn):
             yield event
 
@@ -192,7 +192,9 @@ class RagService:
         _, candidates, _ = await self._found(question, await self.manifest(), _Clock())
         return candidates
 
-    async def _found(self, question: Question, manifest: Manifest, clock: _Clock) -> tuple[str, Candidates, list[str]]:
+    async def _found(
+        self, question: Question, manifest: Manifest, clock: _Clock
+    ) -> tuple[str, Candidates, list[Notice]]:
         """What was searched for, what was found, and a notice where words alone had to do.
 
         A question that leans on the conversation is searched for as rules make it stand alone, while a model, where
@@ -222,7 +224,7 @@ class RagService:
 
     async def _looked_up(
         self, text: str, question: Question, manifest: Manifest, clock: _Clock
-    ) -> tuple[str, Candidates, list[str]]:
+    ) -> tuple[str, Candidates, list[Notice]]:
         # The words need no vector, so they are searched for while it is made.
         by_words = asyncio.create_task(self._store.search(SearchQuery(text, None, question.scope, self._candidates)))
         try:
@@ -236,10 +238,10 @@ class RagService:
             by_words.cancel()
             await asyncio.gather(by_words, return_exceptions=True)
 
-    async def _embedded(self, text: str, manifest: Manifest) -> tuple[Vector | None, list[str]]:
+    async def _embedded(self, text: str, manifest: Manifest) -> tuple[Vector | None, list[Notice]]:
         """The question's vector; None, with a notice, where words alone must do."""
         if not manifest.has_vectors:
-            return None, ["The index is still being built: for now only the words of your question were searched for."]
+            return None, [NO_VECTORS_YET]
         try:
             async with asyncio.timeout(self._embed_timeout):
                 vector = await self._embedder.embed_question(text)
@@ -247,7 +249,7 @@ class RagService:
             failure = EmbedderUnavailable("no vector in time") if isinstance(exc, TimeoutError) else exc
             self._note("embedder", failure)
             logger.warning("embedder failed, searching by words code=%s cause=%s", failure.code, failure)
-            return None, [EmbedderUnavailable.public]
+            return None, [WORDS_ALONE]
         self._note("embedder", None)
         return vector, []
 
@@ -281,7 +283,7 @@ class RagService:
                         break
         except AnswerTooLong as exc:
             logger.warning("answer at its longest cause=%s", exc)
-            turn.notices.append(exc.public)
+            turn.notices.append(AT_ITS_LONGEST)
         for event in admission.said([*cited.feed(admission.end()), *cited.end()]):
             yield event
         if admission.state == "not_in_docs":
@@ -342,7 +344,7 @@ class _Turn:
     """What every way of answering one question needs at its end."""
 
     def __init__(
-        self, manifest: Manifest, site_url: str, hits: tuple[Hit, ...], notices: list[str], clock: _Clock
+        self, manifest: Manifest, site_url: str, hits: tuple[Hit, ...], notices: list[Notice], clock: _Clock
     ) -> None:
         self.hits = hits
         self.notices = notices
@@ -369,10 +371,9 @@ class _Turn:
     def done(
         self, text: str, state: State, mode: Mode, citations: tuple[Citation, ...], nearest: tuple[Nearest, ...] = ()
     ) -> TurnDone:
-        notice = " ".join(self.notices)
-        timings = self.clock.timings()
+        timings, notices = self.clock.timings(), tuple(self.notices)
         return TurnDone(
-            Answer(text, state, mode, citations, nearest, self._manifest.stamp, timings, notice, self.usage)
+            Answer(text, state, mode, citations, nearest, self._manifest.stamp, timings, notices, self.usage)
         )
 
     def generated(self, cited: CitedText, asked: str, state: State) -> TurnDone:
@@ -383,7 +384,7 @@ class _Turn:
         behind = {citation.number: by_id[citation.passage_id] for citation in cited.citations}
         grounding = ground(text, behind, given, asked)
         if grounding.unsupported:
-            self.notices.append(_NOT_BORNE_OUT)
+            self.notices.append(NOT_BORNE_OUT)
         done = self.done(text, "partial" if grounding.unsupported else state, "generated", cited.citations)
         return TurnDone(replace(done.answer, grounding=grounding))
 
