@@ -76,7 +76,6 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
       language,
       title: launcher.textContent!,
       here,
-      config: () => config,
       online: () => state.online,
       longest: () => config?.max_query ?? LONGEST_QUESTION,
       hasPage: () => pagePath() !== '' && !api.knowsNot(pagePath()),

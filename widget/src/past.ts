@@ -36,7 +36,7 @@ export function turnsOf(items: readonly Item[], thread: string): PastTurn[] {
 }
 
 function answered(turn: PastTurn, item: AnswerItem, thread: string): PastTurn {
-  const { id, outcome, response, state, mode, notice } = item
+  const { id, outcome, response, state, mode, notice, notice_codes = [] } = item
   const citations = item.citations ?? []
   const nearest = item.nearest ?? []
   const grounding = item.grounding ?? { unsupported: [], code: [] }
@@ -45,6 +45,7 @@ function answered(turn: PastTurn, item: AnswerItem, thread: string): PastTurn {
     state,
     mode,
     notice,
+    notice_codes,
     citations,
     nearest,
     grounding,

@@ -34,6 +34,8 @@ export interface Answer {
   state: AnswerState
   mode: AnswerMode
   notice: string
+  /** A server of before does not tell them. */
+  notice_codes?: string[]
   citations: Citation[]
   nearest: Place[]
   grounding: Grounding
@@ -124,6 +126,7 @@ export interface AnswerItem {
   state: AnswerState
   mode: AnswerMode
   notice: string
+  notice_codes?: string[]
   citations: Citation[]
   nearest: Place[]
   grounding: Grounding | null

@@ -20,6 +20,7 @@ export function answer(rest: Partial<Answer> = {}): Answer {
     state: 'answered',
     mode: 'generated',
     notice: '',
+    notice_codes: [],
     citations: [citation(1)],
     nearest: [],
     grounding: { unsupported: [], code: [] },

@@ -12,12 +12,12 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 
 from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
-from chatbot_api.errors import AnswerCutShort, IndexMissing, ModelUnavailable, SearchUnavailable
+from chatbot_api.errors import AnswerCutShort, AnswerTooLong, IndexMissing, ModelUnavailable, SearchUnavailable
 from chatbot_api.testing import ScriptedGenerator
 from tests.conftest import passage
 from tests.e2e.conftest import QUEUES, TOPICS, Serve, opened, shoot
 
-BY_MODEL: Final = "Written by a model from these passages"
+BY_MODEL: Final = "Written by a model from the passages below"
 QUOTED: Final = "Quoted from the book; no model wrote this"
 WHERE: Final = "Where does a node publish messages?"
 KEEP: Final = "What does a queue keep until a subscriber is ready?"
@@ -94,7 +94,8 @@ async def test_a_citation_shows_its_words_in_place_and_in_the_list(page: Page, s
 
     turn = await answered(page, KEEP)
     await expect(turn.locator(".prose")).to_have_text("Queues keep messages\u00a01.until ready")
-    await expect(turn.get_by_role("heading", name=BY_MODEL)).to_be_visible()
+    await expect(turn.locator(".status")).to_have_text(BY_MODEL)
+    await expect(turn.get_by_role("heading", level=4)).to_have_text("Sources")
     source = turn.locator(".sources li")
     await expect(source.get_by_role("link")).to_have_text("TopicsQueues")
     await expect(source.get_by_role("blockquote")).to_have_text("A queue keeps messages until a subscriber is ready.")
@@ -153,7 +154,7 @@ async def test_without_a_model_the_book_is_quoted_and_the_page_says_so(page: Pag
 
     turn = await answered(page, "npm run topics")
 
-    await expect(turn.get_by_role("heading", name=QUOTED)).to_be_visible()
+    await expect(turn.locator(".status")).to_have_text(QUOTED)
     await expect(turn.locator(".prose pre")).to_contain_text("npm run topics")
     await shoot(page, "quoted")
     await button(turn, "Copy").click()
@@ -215,14 +216,38 @@ async def test_an_answer_is_copied_as_markdown_with_addresses(page: Page, serve:
 # What goes wrong ----------------------------------------------------------------------------------------------
 
 
-async def test_when_the_model_fails_the_book_is_quoted_and_the_reason_is_shown(page: Page, serve: Serve) -> None:
+async def test_when_the_model_fails_the_book_is_quoted_and_the_reason_is_shown_once(page: Page, serve: Serve) -> None:
     book = await serve(ScriptedGenerator(error=ModelUnavailable("cause")))
     await page.goto(book.address)
 
     turn = await answered(page, WHERE)
 
-    await expect(turn.get_by_text("Quoted from the book; the model is not reachable")).to_be_visible()
-    await expect(turn.get_by_text(ModelUnavailable.public)).to_be_visible()
+    await expect(turn.locator(".status")).to_have_text("Quoted from the book; the model is not reachable")
+    await expect(turn.get_by_text(ModelUnavailable.public)).to_have_count(0)
+
+
+async def test_what_an_answer_lacks_is_told_above_it_and_how_it_ends_below_in_the_readers_language(
+    browser: Browser, serve: Serve
+) -> None:
+    said = ["PARTLY_IN_DOCS\nA node publishes messages to a topic [1].\n\n", "1. Then it"]
+    book = await serve(ScriptedGenerator(said, error=AnswerTooLong("MAX_TOKENS")), passages=(TOPICS,))
+    async with opened(browser, locale="de-CH") as page:
+        await page.goto(book.address)
+        await page.get_by_label("Ihre Frage").fill(WHERE)
+        await page.keyboard.press("Enter")
+        turn = page.get_by_role("article")
+        await expect(button(turn, "Neu beantworten")).to_be_visible()
+
+        above, below = await turn.locator(".notes").all()
+        await expect(turn.locator(".status")).to_have_text("Von einem Modell aus den Stellen unten geschrieben")
+        await expect(above).to_have_text("Nur ein Teil davon steht im Buch")
+        await expect(below).to_have_text("Die Antwort endet hier, weil sie die zulässige Länge erreicht hat.")
+        places = [
+            await part.evaluate("part => part.getBoundingClientRect().y")
+            for part in (above, turn.locator(".prose"), below)
+        ]
+        assert places[0] < places[1] < places[2]
+        await shoot(page, "lacking")
 
 
 async def test_an_error_before_the_stream_is_a_sentence_and_can_be_tried_again(page: Page, serve: Serve) -> None:
@@ -507,7 +532,7 @@ async def test_a_finished_answer_is_announced_as_it_would_be_read_aloud(page: Pa
     await ask(page, KEEP)
 
     await expect(page.locator("[aria-live=polite]")).to_have_text(
-        re.compile(r"^Queues keep messages ?\. a subscriber ready ls$")
+        re.compile(rf"^{BY_MODEL} Queues keep messages ?\. a subscriber ready ls$")
     )
 
 
@@ -548,7 +573,8 @@ async def test_a_reader_of_arabic_is_addressed_in_arabic_from_right_to_left(brow
         await page.keyboard.press("Enter")
 
         turn = page.get_by_role("article")
-        await expect(turn.get_by_role("heading", name="كتبها نموذج استنادًا إلى هذه المقاطع")).to_be_visible()
+        await expect(turn.locator(".status")).to_have_text("كتبها نموذج استنادًا إلى المقاطع أدناه")
+        await expect(turn.get_by_role("heading", level=4)).to_have_text("المصادر")
         await expect(turn.locator(".prose p")).to_have_css("direction", "rtl")
         await turn.locator(".chip").hover()
         await expect(page.locator(".card")).to_contain_text("تنشر العقدة الرسائل على موضوع.")

@@ -325,7 +325,7 @@ async def test_a_question_is_answered_from_the_book_on_the_page_where_it_came_up
 
     turn = await answered(page)
 
-    await expect(turn.get_by_role("heading", level=4)).to_have_text("Quoted from the book; no model wrote this")
+    await expect(turn.locator(".status")).to_have_text("Quoted from the book; no model wrote this")
     await expect(sources(page).first.get_by_role("link")).to_have_attribute("data-go", re.compile(f"^{THERE}"))
     body = sent(asked[0])
     assert body["page"] == HERE
@@ -624,9 +624,10 @@ async def test_a_model_that_is_down_is_told_and_the_book_quoted(page: Page, writ
 
     turn = await answered(page)
 
-    await expect(turn.get_by_role("heading", level=4)).to_have_text("Quoted from the book; the model is not reachable")
+    await expect(turn.locator(".status")).to_have_text("Quoted from the book; the model is not reachable")
+    await expect(turn.get_by_text(ModelUnavailable.public)).to_have_count(0)
     await expect(turn.locator(".prose.quoted")).to_contain_text("An index can be rebuilt while readers keep asking.")
-    await turn.get_by_role("heading", level=4).scroll_into_view_if_needed()
+    await turn.locator(".status").scroll_into_view_if_needed()
     await shoot(page, "site-model-down")
 
 

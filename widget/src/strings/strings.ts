@@ -32,12 +32,22 @@ export interface Strings {
   uncited: string
   quoted: string
   modelDown: string
+  modelBusy: string
+  modelOff: string
+  modelRefused: string
   pagesOnly: string
   partial: string
+  wordsAlone: string
+  noVectorsYet: string
+  notBorneOut: string
+  atItsLongest: string
+  begunAnew: string
+  notRemembered: string
   notInBook: string
   notInBookMore: string
   nearest: string
   // What it stands on
+  sources: string
   source: string
   openPassage: string
   marked: string

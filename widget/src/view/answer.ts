@@ -1,13 +1,13 @@
-// What comes under an answer that is complete: what it is, what it stands on, and what a reader can do with it.
+// What comes under an answer that is complete: what it stands on, and what a reader can do with it.
 
 import { markGrounding } from '../grounding.js'
 import type { Here } from '../links.js'
 import type { Block } from '../prose.js'
 import type { Strings } from '../strings/strings.js'
-import type { Answer, Config, Feedback } from '../wire.js'
+import type { Answer, Feedback } from '../wire.js'
 import { el, icon, setAll } from './dom.js'
 import { AGAIN, COPY, GOOD } from './icons.js'
-import { nearestList, sourceList, withCommand } from './sources.js'
+import { nearestList, sourceList } from './sources.js'
 
 export interface AnswerView {
   answer: Answer
@@ -16,14 +16,12 @@ export interface AnswerView {
   blocks: readonly Block[]
   after: HTMLElement
   here: Here
-  configured: Config['mode'] | undefined
   say: Strings
 }
 
-export function showAnswer({ answer, feedback, prose, blocks, after, here, configured, say }: AnswerView): void {
-  const { citations, grounding, mode, nearest, notice, response, state } = answer
+export function showAnswer({ answer, feedback, prose, blocks, after, here, say }: AnswerView): void {
+  const { citations, grounding, mode, nearest, response, state } = answer
   const found = state !== 'not_in_docs'
-  const written = modeOf(answer, configured, say)
   prose.classList.toggle('quoted', found && mode === 'extractive')
   if (found) {
     markGrounding(response, blocks, grounding, {
@@ -34,26 +32,12 @@ export function showAnswer({ answer, feedback, prose, blocks, after, here, confi
   }
   after.replaceChildren(
     ...[
-      state === 'partial' && el('p', { class: 'verdict partial' }, say.partial),
-      notice && el('p', { class: 'note', dir: 'auto' }, ...withCommand(notice)),
-      found && citations.length > 0 ? sourceList(citations, here, written) : el('p', { class: 'mode' }, written),
+      found && citations.length > 0 && sourceList(citations, here, say.sources),
       nearest.length > 0 && nearestList(nearest, here, say.nearest),
       actions(found, say),
     ].filter((part) => part instanceof Node),
   )
   showFeedback(after, null, feedback, say)
-}
-
-/** Who wrote this. */
-export function modeOf(
-  { state, mode, citations }: Answer,
-  configured: Config['mode'] | undefined,
-  say: Strings,
-): string {
-  if (state === 'not_in_docs') return ''
-  if (mode === 'search') return say.pagesOnly
-  if (mode === 'extractive') return configured === 'generated' ? say.modelDown : say.quoted
-  return citations.length ? say.byModel : say.uncited
 }
 
 /** Presses the thumb, and asks for a word where one has just been given. */

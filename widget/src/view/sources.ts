@@ -38,7 +38,6 @@ export function chip(number: number, citation: Citation | undefined, here: Here,
   return link
 }
 
-/** `heading` says who wrote the answer from these. */
 export function sourceList(citations: readonly Citation[], here: Here, heading: string): HTMLElement {
   const items = citations.map((citation) => {
     const { number, quote, passage_id: id } = citation

@@ -5,17 +5,16 @@ import { Prose } from '../prose.js'
 import { isRunning, type Turn } from '../state.js'
 import type { Strings } from '../strings/strings.js'
 import { fill } from '../text.js'
-import type { Citation, Config } from '../wire.js'
+import type { Citation } from '../wire.js'
 import { el, setAll } from './dom.js'
 import { chip, linkTo, withCommand } from './sources.js'
-import { statusOf, wordsOf, type WayForward } from './words.js'
+import { notesOf, statusOf, wordsOf, type WayForward } from './words.js'
 
 /** What all turns of a panel share. */
 export interface Surroundings {
   say: Strings
   language: string
   here(): Here
-  config(): Config | null
   online(): boolean
 }
 
@@ -27,7 +26,9 @@ export class TurnView {
   readonly element: HTMLElement
   #turn: Turn
   #status = el('p', { class: 'status' })
+  #above = el('div', { class: 'notes' })
   #answer = el('div', { class: 'prose', dir: 'auto' })
+  #below = el('div', { class: 'notes' })
   #after = el('div', { class: 'after' })
   #prose: Prose
   #frame = 0
@@ -52,7 +53,9 @@ export class TurnView {
         turn.pageOnly && el('p', { class: 'mode' }, say.onThisPage),
       ),
       this.#status,
+      this.#above,
       this.#answer,
+      this.#below,
       this.#after,
     )
     this.#draw(null)
@@ -103,8 +106,7 @@ export class TurnView {
 
   #clear(): void {
     this.dispose()
-    this.#answer.replaceChildren()
-    this.#after.replaceChildren()
+    for (const part of [this.#above, this.#answer, this.#below, this.#after]) part.replaceChildren()
     this.#answer.className = 'prose'
     this.#prose = this.#newProse()
   }
@@ -167,7 +169,10 @@ export class TurnView {
 
   #showAnswer(): void {
     const turn = this.#turn
-    const { say, here, config } = this.around
+    const { say, here } = this.around
+    const { above, below } = notesOf(turn.answer!, say)
+    this.#above.replaceChildren(...above.map(note))
+    this.#below.replaceChildren(...below.map(note))
     void import('../later.js').then(({ showAnswer }) => {
       if (this.#turn.answer !== turn.answer) return
       showAnswer({
@@ -177,7 +182,6 @@ export class TurnView {
         blocks: this.#prose.blocks,
         after: this.#after,
         here: here(),
-        configured: config()?.mode,
         say,
       })
     })
@@ -239,4 +243,8 @@ export class TurnView {
     this.#ticking = window.setInterval(tick, 1000)
     tick()
   }
+}
+
+function note(sentence: string): HTMLElement {
+  return el('p', { dir: 'auto' }, ...withCommand(sentence))
 }

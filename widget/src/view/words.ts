@@ -3,9 +3,12 @@
 import type { Turn } from '../state.js'
 import type { Strings } from '../strings/strings.js'
 import type { Trouble } from '../trouble.js'
+import type { Answer } from '../wire.js'
 
-/** What is going on, or how it ended; empty for an answer that is complete. */
-export function statusOf({ phase, text }: Turn, say: Strings): string {
+type Word = keyof Strings
+
+/** What is going on, or how it ended. */
+export function statusOf({ phase, text, answer }: Turn, say: Strings): string {
   switch (phase) {
     case 'waiting':
     case 'searching':
@@ -19,8 +22,60 @@ export function statusOf({ phase, text }: Turn, say: Strings): string {
     case 'failed':
       return text ? say.incomplete : ''
     case 'done':
-      return ''
+      return answer ? labelOf(answer, say) : ''
   }
+}
+
+/** Codes of notices that the label says: why no model wrote the answer. */
+const QUOTED: Record<string, Word> = {
+  model_error: 'modelDown',
+  model_unavailable: 'modelDown',
+  model_rate_limited: 'modelBusy',
+  model_denied: 'modelOff',
+  model_gone: 'modelOff',
+  model_refused: 'modelRefused',
+}
+
+const NOTES: Record<string, Word> = {
+  embedder_unavailable: 'wordsAlone',
+  no_vectors_yet: 'noVectorsYet',
+  not_borne_out: 'notBorneOut',
+  answer_too_long: 'atItsLongest',
+  thread_not_found: 'begunAnew',
+  threads_unavailable: 'notRemembered',
+}
+
+/** Who wrote an answer. */
+export function labelOf({ state, mode, citations, notice_codes: codes = [] }: Answer, say: Strings): string {
+  if (state === 'not_in_docs') return ''
+  if (mode === 'search') return say.pagesOnly
+  if (mode === 'generated') return citations.length ? say.byModel : say.uncited
+  return say[wordFor(codes.find((code) => wordFor(code, QUOTED)), QUOTED) ?? 'quoted']
+}
+
+export interface Notes {
+  /** Of the whole answer: to be known before it is read. */
+  above: string[]
+  /** Of its end. */
+  below: string[]
+}
+
+/** What makes an answer less than it could be, besides what its label says. */
+export function notesOf({ state, notice, notice_codes: codes = [] }: Answer, say: Strings): Notes {
+  const partial = state === 'partial' && !codes.includes('not_borne_out') ? [say.partial] : []
+  const known = codes.length > 0 && codes.every((code) => wordFor(code, QUOTED) ?? wordFor(code, NOTES))
+  // The server's sentence cannot be taken apart: where we do not know all of it, it is said as it is.
+  if (!known) return { above: notice ? [...partial, notice] : partial, below: [] }
+  const said = (ofEnd: boolean) =>
+    codes
+      .filter((code) => (code === 'answer_too_long') === ofEnd)
+      .flatMap((code) => wordFor(code, NOTES) ?? [])
+      .map((word) => say[word])
+  return { above: [...partial, ...said(false)], below: said(true) }
+}
+
+function wordFor(code: string | undefined, words: Record<string, Word>): Word | undefined {
+  return code !== undefined && Object.hasOwn(words, code) ? words[code] : undefined
 }
 
 export type WayForward = 'retry' | 'reword' | 'askBook' | 'search'

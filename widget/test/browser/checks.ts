@@ -6,6 +6,11 @@ import type { Rules } from '../../src/markdown.js'
 import { Prose } from '../../src/prose.js'
 import { selectedText } from '../../src/selection.js'
 import { samePlace } from '../../src/links.js'
+import { unanswered, type Turn } from '../../src/state.js'
+import { strings as say } from '../../src/strings/en.js'
+import { showAnswer } from '../../src/view/answer.js'
+import { TurnView } from '../../src/view/turn.js'
+import { answer } from '../fixtures.js'
 import { HOSTILE } from './hostile.js'
 
 const PLACES = ['https://book.example/docs/topics#part-1', 'https://book.example/docs/topics#part-2']
@@ -394,11 +399,58 @@ async function highlights(): Promise<void> {
   })
 }
 
+async function turns(): Promise<void> {
+  const asked = { question: 'What?', page: '', selection: '', pageOnly: false }
+  const running: Turn = { ...unanswered(asked), key: 1 }
+  const done = (rest: Parameters<typeof answer>[0]): Turn => {
+    const told = answer(rest)
+    return { ...running, phase: 'done', answer: told, text: told.response, citations: told.citations }
+  }
+  const here = { href: location.href, canonical: '', reader: '' }
+  const shown = (turn: Turn): TurnView => {
+    const view = new TurnView(turn, { say, language: 'en', here: () => here, online: () => true })
+    document.body.replaceChildren(view.element)
+    return view
+  }
+  const texts = (view: TurnView, selector: string) =>
+    [...view.element.querySelectorAll(selector)].map((part) => part.textContent)
+
+  await check('the line that told what is going on tells who wrote the answer', () => {
+    const view = shown(running)
+    const line = view.element.querySelector('.status')
+    equal(line?.textContent, say.searching)
+    view.update(done({}))
+    equal([line?.textContent, line?.className, line?.isConnected], [say.byModel, 'status', true])
+  })
+
+  await check('it is read out who wrote an answer, what it lacks, the answer, and how it ends', () => {
+    const notice_codes = ['model_rate_limited', 'embedder_unavailable', 'answer_too_long']
+    const view = shown(done({ mode: 'extractive', notice: 'A. B. C.', notice_codes }))
+    equal(view.spoken(), `${say.modelBusy} ${say.wordsAlone} Nodes talk over topics. ${say.atItsLongest}`)
+  })
+
+  await check('an answer that is asked for again has nothing of the one before', () => {
+    const view = shown(done({ notice: 'A. B.', notice_codes: ['embedder_unavailable', 'answer_too_long'] }))
+    equal(texts(view, '.notes p'), [say.wordsAlone, say.atItsLongest])
+    view.update(running)
+    equal([texts(view, '.notes p'), view.spoken()], [[], say.searching])
+  })
+
+  await check('below the answer are its sources, and nothing that was said above it', () => {
+    const told = answer({ mode: 'extractive', state: 'partial', notice: 'A.', notice_codes: ['model_unavailable'] })
+    const after = el('div')
+    const prose = { prose: el('div'), blocks: [] }
+    showAnswer({ answer: told, feedback: null, ...prose, after, here, say })
+    equal(after.textContent, `${say.sources}1Module 1TopicsWords of passage 1.`)
+  })
+}
+
 async function all(): Promise<void> {
   await markdown()
   await grounding()
   await highlights()
   await hostile()
+  await turns()
   const out = el('pre', '', JSON.stringify(report))
   out.id = 'report'
   document.body.replaceChildren(out)
