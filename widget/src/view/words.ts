@@ -5,8 +5,6 @@ import type { Strings } from '../strings/strings.js'
 import type { Trouble } from '../trouble.js'
 import type { Answer } from '../wire.js'
 
-type Word = keyof Strings
-
 /** What is going on, or how it ended. */
 export function statusOf({ phase, text, answer }: Turn, say: Strings): string {
   switch (phase) {
@@ -27,30 +25,30 @@ export function statusOf({ phase, text, answer }: Turn, say: Strings): string {
 }
 
 /** Codes of notices that the label says: why no model wrote the answer. */
-const QUOTED: Record<string, Word> = {
-  model_error: 'modelDown',
-  model_unavailable: 'modelDown',
-  model_rate_limited: 'modelBusy',
-  model_denied: 'modelOff',
-  model_gone: 'modelOff',
-  model_refused: 'modelRefused',
-}
+const QUOTED = new Map<string, keyof Strings>([
+  ['model_error', 'modelDown'],
+  ['model_unavailable', 'modelDown'],
+  ['model_rate_limited', 'modelBusy'],
+  ['model_denied', 'modelOff'],
+  ['model_gone', 'modelOff'],
+  ['model_refused', 'modelRefused'],
+])
 
-const NOTES: Record<string, Word> = {
-  embedder_unavailable: 'wordsAlone',
-  no_vectors_yet: 'noVectorsYet',
-  not_borne_out: 'notBorneOut',
-  answer_too_long: 'atItsLongest',
-  thread_not_found: 'begunAnew',
-  threads_unavailable: 'notRemembered',
-}
+const NOTES = new Map<string, keyof Strings>([
+  ['embedder_unavailable', 'wordsAlone'],
+  ['no_vectors_yet', 'noVectorsYet'],
+  ['not_borne_out', 'notBorneOut'],
+  ['answer_too_long', 'atItsLongest'],
+  ['thread_not_found', 'begunAnew'],
+  ['threads_unavailable', 'notRemembered'],
+])
 
 /** Who wrote an answer. */
 export function labelOf({ state, mode, citations, notice_codes: codes = [] }: Answer, say: Strings): string {
   if (state === 'not_in_docs') return ''
   if (mode === 'search') return say.pagesOnly
   if (mode === 'generated') return citations.length ? say.byModel : say.uncited
-  return say[wordFor(codes.find((code) => wordFor(code, QUOTED)), QUOTED) ?? 'quoted']
+  return say[codes.flatMap((code) => QUOTED.get(code) ?? [])[0] ?? 'quoted']
 }
 
 export interface Notes {
@@ -63,19 +61,15 @@ export interface Notes {
 /** What makes an answer less than it could be, besides what its label says. */
 export function notesOf({ state, notice, notice_codes: codes = [] }: Answer, say: Strings): Notes {
   const partial = state === 'partial' && !codes.includes('not_borne_out') ? [say.partial] : []
-  const known = codes.length > 0 && codes.every((code) => wordFor(code, QUOTED) ?? wordFor(code, NOTES))
+  const known = codes.length > 0 && codes.every((code) => QUOTED.has(code) || NOTES.has(code))
   // The server's sentence cannot be taken apart: where we do not know all of it, it is said as it is.
   if (!known) return { above: notice ? [...partial, notice] : partial, below: [] }
   const said = (ofEnd: boolean) =>
     codes
       .filter((code) => (code === 'answer_too_long') === ofEnd)
-      .flatMap((code) => wordFor(code, NOTES) ?? [])
+      .flatMap((code) => NOTES.get(code) ?? [])
       .map((word) => say[word])
   return { above: [...partial, ...said(false)], below: said(true) }
-}
-
-function wordFor(code: string | undefined, words: Record<string, Word>): Word | undefined {
-  return code !== undefined && Object.hasOwn(words, code) ? words[code] : undefined
 }
 
 export type WayForward = 'retry' | 'reword' | 'askBook' | 'search'
