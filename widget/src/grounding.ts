@@ -31,8 +31,13 @@ export interface Labels {
   adapted: string
 }
 
-/** Marks what `grounding` names in blocks that are drawn and final. */
-export function markGrounding(text: string, blocks: readonly Block[], grounding: Grounding, labels: Labels): void {
+/** Marks what `grounding` names in blocks that are drawn and final: each step is a block. */
+export function* markGrounding(
+  text: string,
+  blocks: readonly Block[],
+  grounding: Grounding,
+  labels: Labels,
+): Generator<void, void, void> {
   const { unsupported, code } = grounding
   if (!unsupported.length && !code.length) return
   const edges = unitsOf(
@@ -61,6 +66,7 @@ export function markGrounding(text: string, blocks: readonly Block[], grounding:
         if (fence) labelCode(frame, fence.verbatim ? labels.verbatim : labels.adapted, fence.verbatim)
       } else markSpans(node, at, here, labels.unsupported)
     }
+    yield
   }
 }
 

@@ -4,6 +4,7 @@ import { markGrounding } from '../grounding.js'
 import type { Here } from '../links.js'
 import type { Block } from '../prose.js'
 import type { Strings } from '../strings/strings.js'
+import { unhurried } from '../unhurried.js'
 import type { Answer, Feedback } from '../wire.js'
 import { el, icon, setAll } from './dom.js'
 import { AGAIN, COPY, GOOD } from './icons.js'
@@ -24,11 +25,8 @@ export function showAnswer({ answer, feedback, prose, blocks, after, here, say }
   const found = state !== 'not_in_docs'
   prose.classList.toggle('quoted', found && mode === 'extractive')
   if (found) {
-    markGrounding(response, blocks, grounding, {
-      unsupported: say.unsupported,
-      verbatim: say.fromBook,
-      adapted: say.adapted,
-    })
+    const labels = { unsupported: say.unsupported, verbatim: say.fromBook, adapted: say.adapted }
+    void unhurried(markGrounding(response, blocks, grounding, labels))
   }
   after.replaceChildren(
     ...[

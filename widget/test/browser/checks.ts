@@ -243,7 +243,7 @@ async function grounding(): Promise<void> {
       const start = [...text.slice(0, text.indexOf(piece))].length
       return { start, end: start + [...piece].length }
     }
-    markGrounding(
+    const steps = markGrounding(
       text,
       prose.blocks,
       {
@@ -252,6 +252,7 @@ async function grounding(): Promise<void> {
       },
       LABELS,
     )
+    while (!steps.next().done);
     isHarmless(root)
     return root
   }
