@@ -78,7 +78,7 @@ site: ## Build the documentation, as it is published and with the widget (needs 
 	cd site && NO_UPDATE_NOTIFIER=1 DOCUSAURUS_NO_PERSISTENT_CACHE=true DOCUSAURUS_GENERATED_FILES_DIR_NAME=.docusaurus-widget ASKBOOK_API_URL=/ask npx docusaurus build --out-dir build-widget
 
 clean: ## Remove what can be made again; the index in data/ stays
-	rm -rf .venv site/node_modules site/build site/build-widget site/.docusaurus site/.docusaurus-widget docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test
+	rm -rf .venv site/node_modules site/build site/build-widget site/.docusaurus site/.docusaurus-widget docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test backend/benchmarks/lighthouse/node_modules
 
 $(RUNTIME): requirements.txt backend/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Askbook needs Python 3.11 or newer: make setup PYTHON=python3.11")'
