@@ -40,8 +40,8 @@ FIGURES: Final = {
     "Speed Index, ms": "speed-index",
 }
 SCORE: Final = "score"
-OURS: Final = "tasks of 50 ms and more with the widget's script in them, ms"
-"""However busy the machine is meanwhile, in what is the site's own this has no part."""
+OURS: Final = "long tasks laid to the widget's script, ms"
+"""Lighthouse names one script for each task of 50 ms and more."""
 LIGHTHOUSE: Final = Path(__file__).parent / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"
 INSTALL: Final = "npm ci --prefix backend/benchmarks/lighthouse"
 # The last one: no name is looked up, whoever asks.
