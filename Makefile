@@ -75,7 +75,7 @@ fixture: ## Build the plugin's fixture site in every way, and hold its manifests
 
 site: ## Build the documentation, as it is published and with the widget (needs Node 20)
 	cd site && NO_UPDATE_NOTIFIER=1 npm ci --no-audit --no-fund && NO_UPDATE_NOTIFIER=1 npm run build
-	cd site && NO_UPDATE_NOTIFIER=1 DOCUSAURUS_NO_PERSISTENT_CACHE=true DOCUSAURUS_GENERATED_FILES_DIR_NAME=.docusaurus-widget ASKBOOK_API_URL=/ask npx docusaurus build --out-dir build-widget
+	cd site && NO_UPDATE_NOTIFIER=1 DOCUSAURUS_NO_PERSISTENT_CACHE=true DOCUSAURUS_GENERATED_FILES_DIR_NAME=.docusaurus-widget ASKBOOK_API_URL=/ask ASKBOOK_LOCALES=en,ar npx docusaurus build --out-dir build-widget
 
 clean: ## Remove what can be made again; the index in data/ stays
 	rm -rf .venv site/node_modules site/build site/build-widget site/.docusaurus site/.docusaurus-widget docusaurus-plugin/node_modules docusaurus-plugin/lib widget/node_modules widget/.test backend/benchmarks/lighthouse/node_modules

@@ -8,6 +8,9 @@ import remarkMath from 'remark-math';
 /** Where this book can be asked. Unset, its pages have no widget: a published copy must not point to nowhere. */
 const apiUrl = process.env.ASKBOOK_API_URL || undefined;
 
+/** The languages of the pages. The browser tests add one that is written from right to left; its pages are ours, untranslated. */
+const locales = (process.env.ASKBOOK_LOCALES || 'en').split(',');
+
 const ASK = {
   type: 'html',
   position: 'right' as const,
@@ -21,7 +24,7 @@ const config: Config = {
 
   url: 'https://askbook.example',
   baseUrl: '/',
-  i18n: {defaultLocale: 'en', locales: ['en']},
+  i18n: {defaultLocale: 'en', locales},
 
   onBrokenLinks: 'throw',
   onBrokenAnchors: 'throw',
