@@ -13,22 +13,31 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any, Final
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright, expect
 from tests.e2e.conftest import CHROMIUM, launched, listening, opened
+from tests.e2e.on_site import (
+    BUILD,
+    HERE,
+    QUESTION,
+    Pages,
+    Proxied,
+    Site,
+    answered,
+    app_of,
+    button,
+    chat,
+    field,
+    open_panel,
+    panel,
+)
 from tests.e2e.test_site import ROOT, SITE
-from tests.e2e.test_widget_on_site import BUILD, HERE, Published, answered, button, chat, field, open_panel, panel
 
-from chatbot_api.bootstrap import Services, open_services
-from chatbot_api.config import Settings
-from chatbot_api.main import create_app
 from chatbot_api.models.domain import Prompt, Usage
-from chatbot_api.services.chat_service import ChatService
-from chatbot_api.services.rag_service import RagService
 from chatbot_api.testing import ScriptedGenerator
 
 WORDS: Final = 2_000
@@ -38,7 +47,6 @@ SLOWED: Final = 4
 ROUNDS: Final = 5
 TURNS: Final = 100
 EVERY: Final = 10
-QUESTION: Final = "What happens while an index is rebuilt?"
 WINDOW: Final = {"width": 1440, "height": 900}
 
 _PASSAGE: Final = re.compile(r'<passage number="\d+".*?>\n(.*?)\n</passage>', re.DOTALL)
@@ -107,24 +115,10 @@ def index_documentation(data: Path) -> None:
 async def asked(data: Path, model: ScriptedGenerator, *, on_site: bool) -> AsyncGenerator[str, None]:
     """The address of the documentation with the widget, or of the app's own front page."""
 
-    @asynccontextmanager
-    async def opener(settings: Settings) -> AsyncGenerator[Services, None]:
-        async with open_services(settings) as real:
-            rag = RagService(real.embedder, real.store, model)
-            yield replace(real, rag=rag, chat=ChatService(rag, real.threads), generator=model)
-
-    settings = Settings(
-        _env_file=None,
-        data_dir=data,
-        qdrant_host=None,
-        database_url=None,
-        embedder="local",
-        answers="extractive",
-        site_url="",
-        log_level="error",
-    )
-    app = create_app(settings, opener)
-    async with listening(Published(app) if on_site else app) as address:
+    site = Site()
+    site.stage.now = model
+    app = app_of(data, site, with_model=True)
+    async with listening(Proxied(Pages(), app) if on_site else app) as address:
         yield address
 
 
