@@ -3,8 +3,9 @@
 import { focused } from './position.js'
 
 const NARROW = '(max-width: 30rem)'
+const SHALLOW = '(max-height: 32rem)'
 
-export function isNarrow(): boolean {
+function isNarrow(): boolean {
   return matchMedia(NARROW).matches
 }
 
@@ -24,6 +25,11 @@ export class Opening {
 
   get isOpen(): boolean {
     return this.#isOpen
+  }
+
+  /** Whether the window has no room for both the panel and what is cited on the page. */
+  get isInTheWay(): boolean {
+    return isNarrow() || matchMedia(SHALLOW).matches
   }
 
   open(): void {

@@ -5,7 +5,7 @@ import { Api } from './api.js'
 import { chosenBy, pageSays, scopeOf } from './context.js'
 import { follow, type Host } from './following.js'
 import type { Here } from './links.js'
-import { Opening, isNarrow } from './opening.js'
+import { Opening } from './opening.js'
 import { START, reduce, type Action, type State, type Turn } from './state.js'
 import { keeper } from './storage.js'
 import { languageOf, wordsIn } from './strings/strings.js'
@@ -279,7 +279,7 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
       shell.composer.field.focus()
     },
     search: (_, turn) => {
-      if (isNarrow()) opening.close()
+      if (opening.isInTheWay) opening.close()
       void import('./later.js').then(({ searchSite }) => searchSite(turn?.question ?? ''))
     },
     rate: (element, turn) => {
@@ -306,7 +306,7 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
     event.preventDefault()
     const citation = turnOf(link)?.citations.find(({ number }) => number === Number(link.dataset.number))
     shell.popover?.close()
-    if (isNarrow()) opening.close()
+    if (opening.isInTheWay) opening.close()
     void follow(link, citation, host, tab, (found) => shell.announce(found ? say.marked : say.notMarked))
   }
 

@@ -393,6 +393,7 @@ async def test_react_finds_every_page_as_it_was_built(browser: Browser, quoting:
 # As readers set their browsers ------------------------------------------------------------------------------------
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "zoomed": {"viewport": {"width": 720, "height": 450}, "device_scale_factor": 2},
     "forced": {"forced_colors": "active", **DESKTOP},
     "forced-dark": {"forced_colors": "active", "color_scheme": "dark", **DESKTOP},
     "moving": {"reduced_motion": "no-preference", **DESKTOP},
