@@ -405,6 +405,8 @@ async def test_every_control_is_there_however_the_browser_is_set(browser: Browse
     async with opened(browser, **SETTINGS[name]) as page:
         await visit(page, writing)
         await expect(button(chat(page), "Ask the book")).to_be_in_viewport(ratio=1)
+        # Where colours are forced, backgrounds are all the same and shadows are gone.
+        await expect(button(chat(page), "Ask the book")).not_to_have_css("border-top-width", "0px")
         await shoot(page, f"site-{name}-button")
         await open_panel(page)
         await shoot(page, f"site-{name}-welcome")
