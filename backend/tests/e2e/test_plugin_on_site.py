@@ -153,7 +153,10 @@ async def test_axe_finds_nothing_in_arabic(browser: Browser, writing: Site) -> N
         turn = await ask_in_arabic(page)
         await expect(button(turn, AGAIN)).to_be_visible()
         await turn.locator(".chip").hover()
-        await expect(panel(page).locator(".card")).to_be_visible()
+        # An English quote begins at the left, and breaks off at the right.
+        for quote in (panel(page).locator(".card blockquote"), sources(page).first.get_by_role("blockquote")):
+            await expect(quote).to_be_visible()
+            await expect(quote).to_have_css("direction", "ltr")
         assert await violations(page) == []
         await shoot(page, "site-ar-chip")
 

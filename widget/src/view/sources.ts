@@ -82,7 +82,7 @@ export function quoted(quote: string): HTMLElement {
         .join(' \u00b7 ')
     : quote
   const parts = text.split(/(`[^`\n]+`)/).map((part, at) => (at % 2 ? el('code', {}, part.slice(1, -1)) : part))
-  return el('blockquote', {}, el('bdi', {}, ...parts))
+  return el('blockquote', { dir: 'auto' }, ...parts)
 }
 
 /** A sentence of the server, with the command that mends things set as code. */
