@@ -25,6 +25,7 @@ const BEFORE_CHIP = /\s*\ufffc/g
 export class TurnView {
   readonly element: HTMLElement
   #turn: Turn
+  #scope: HTMLElement
   #status = el('p', { class: 'status' })
   #above = el('div', { class: 'notes' })
   #answer = el('div', { class: 'prose', dir: 'auto' })
@@ -40,6 +41,7 @@ export class TurnView {
   ) {
     const { say } = around
     this.#turn = turn
+    this.#scope = el('p', { class: 'mode' }, say.onThisPage)
     this.#prose = this.#newProse()
     this.element = el(
       'article',
@@ -50,7 +52,7 @@ export class TurnView {
         turn.selection &&
           el('blockquote', { class: 'selected', dir: 'auto', 'aria-label': say.selection }, turn.selection),
         el('h3', { class: 'question', dir: 'auto' }, turn.question),
-        turn.pageOnly && el('p', { class: 'mode' }, say.onThisPage),
+        this.#scope,
       ),
       this.#status,
       this.#above,
@@ -91,7 +93,9 @@ export class TurnView {
     const turn = this.#turn
     const running = isRunning(turn)
     if (before && isRunning(turn) && !isRunning(before)) this.#clear() // asked again
-    const status = statusOf(turn, this.around.say)
+    const { say } = this.around
+    this.#scope.hidden = !turn.pageOnly
+    const status = statusOf(turn, say)
     if (this.#status.textContent !== status) this.#status.textContent = status
     this.#status.classList.toggle('working', running)
     setAll(this.element, { 'aria-busy': running && 'true' })
