@@ -5,6 +5,7 @@ import { Api } from './api.js'
 import { chosenBy, pageSays, scopeOf } from './context.js'
 import { follow, type Host } from './following.js'
 import type { Here } from './links.js'
+import { rehearse } from './markdown.js'
 import { Opening } from './opening.js'
 import { START, reduce, type Action, type State, type Turn } from './state.js'
 import { keeper } from './storage.js'
@@ -404,6 +405,7 @@ export async function mount(host: Host, root: HTMLElement, base: string): Promis
   const kept = tab.get('thread')
   if (kept) void restore(kept)
   void import('./page.js').catch(() => {}) // at hand when a citation is followed
+  setTimeout(rehearse)
 
   return {
     open,

@@ -93,7 +93,7 @@ async def test_on_arabic_pages_the_widget_is_arabic_and_at_the_left(browser: Bro
             end = await button(panel(page), name).bounding_box()
             assert end is not None
             assert end["x"] < box["x"] + 100
-        await expect(turn.get_by_role("heading", level=4)).to_have_text("مقتبسة من الكتاب؛ لم يكتبها نموذج")
+        await expect(turn.locator(".status")).to_have_text("مقتبسة من الكتاب؛ لم يكتبها نموذج")
         # The book is English, and is read from left to right.
         await expect(turn.locator(".prose p").first).to_have_css("direction", "ltr")
         await shoot(page, "site-ar-answer")
