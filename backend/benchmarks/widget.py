@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -32,10 +29,11 @@ from tests.e2e.on_site import (
     button,
     chat,
     field,
+    index_documentation,
     open_panel,
     panel,
 )
-from tests.e2e.test_site import ROOT, SITE
+from tests.e2e.test_site import ROOT
 
 from chatbot_api.models.domain import Prompt, Usage
 from chatbot_api.testing import ScriptedGenerator
@@ -105,12 +103,6 @@ def parts_about(passages: Sequence[str]) -> Iterator[str]:
 # The app, the site, the browser -----------------------------------------------------------------------------------
 
 
-def index_documentation(data: Path) -> None:
-    environment = {**os.environ, "DATA_DIR": str(data), "EMBEDDER": "local", "ANSWERS": "extractive"}
-    command = [sys.executable, "-m", "askbook", "index", str(SITE)]
-    subprocess.run(command, env=environment, cwd=data, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 @asynccontextmanager
 async def asked(data: Path, model: ScriptedGenerator, *, on_site: bool) -> AsyncGenerator[str, None]:
     """The address of the documentation with the widget, or of the app's own front page."""
@@ -167,7 +159,7 @@ SHOWN: Final = """() => {
     const turn = document.querySelector('askbook-chat').shadowRoot.querySelector('.turn')
     const count = (what) => turn.querySelectorAll(what).length
     return {
-        words: turn.querySelector('.prose').innerText.split(/\\s+/).length, markers: count('.prose .chip'),
+        words: turn.querySelector('.prose').textContent.split(/\\s+/).length, markers: count('.prose .chip'),
         lists: count('.prose ol, .prose ul'), tables: count('table'), 'blocks of code': count('.code'),
         'marks of what no passage bears out': count('.unsupported'), sources: count('.sources li'),
     }
@@ -266,7 +258,7 @@ async def main() -> None:
         raise SystemExit(f"{BUILD.relative_to(ROOT)} is not built; in the root of the repository, run: make site")
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
-        index_documentation(data)
+        await index_documentation(data)
         async with async_playwright() as playwright, launched(playwright) as browser:
             await tell_streams(browser, data)
             print()

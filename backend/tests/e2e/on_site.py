@@ -208,9 +208,14 @@ async def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With the index of the documentation, which is made once, though each module that imports this has it anew."""
     built(BUILD)
     folder = tmp_path_factory.getbasetemp() / "on-site"
-    if folder.exists():
-        return folder
-    folder.mkdir()
+    if not folder.exists():
+        folder.mkdir()
+        await index_documentation(folder)
+    return folder
+
+
+async def index_documentation(folder: Path) -> None:
+    """As its owner does it."""
     settings = {"DATA_DIR": str(folder), "EMBEDDER": "local", "ANSWERS": "extractive"}
     run = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "askbook", "index", str(SITE)),
@@ -221,7 +226,6 @@ async def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     said, _ = await run.communicate()
     assert run.returncode == 0, said.decode()
-    return folder
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
