@@ -14,7 +14,7 @@ import enum
 import json
 import socket
 import struct
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.client import responses
@@ -221,6 +221,11 @@ class LoopbackServer:
         # 499 has no name, and `HTTPStatus` would not take it.
         lines = [f"HTTP/1.1 {status} {responses.get(status, '')}", *(f"{name}: {what}" for name, what in told.items())]
         return "\r\n".join([*lines, "", ""]).encode()
+
+
+def patience(steps: Sequence[Step]) -> float:
+    """Seconds for a client to wait: few where nothing comes, and else as many as a busy machine may take."""
+    return 1.0 if Break.HANG in steps else 5.0
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

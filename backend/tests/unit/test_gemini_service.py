@@ -44,7 +44,7 @@ from chatbot_api.ports import Embedder, Generator
 from chatbot_api.services.gemini_models import remark_on
 from chatbot_api.services.gemini_service import GeminiService
 from tests.gemini_server import GeminiServer, blocked, embeddings, error, event, quota_failure, vector_of
-from tests.loopback import Break, Step
+from tests.loopback import Break, Step, patience
 
 KEY = "AIza-not-a-real-key"
 DIMENSIONS = 128
@@ -498,7 +498,7 @@ async def test_an_answer_that_breaks_off_was_cut_short(
 ) -> None:
     server.reply(event("Over "), event("top"), *steps)
 
-    pieces, failure = await told_until_it_breaks(services(chunk_timeout=0.2))
+    pieces, failure = await told_until_it_breaks(services(chunk_timeout=patience(steps)))
 
     assert pieces == ["Over ", "top"]
     assert type(failure) is kind
@@ -570,7 +570,7 @@ async def test_a_stream_without_a_word_fails_for_its_reason(
 ) -> None:
     server.reply(*steps)
 
-    pieces, failure = await told_until_it_breaks(services(first_chunk_timeout=0.2))
+    pieces, failure = await told_until_it_breaks(services(first_chunk_timeout=patience(steps)))
 
     assert pieces == []
     assert type(failure) is kind

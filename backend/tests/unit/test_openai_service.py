@@ -44,7 +44,7 @@ from chatbot_api.models.domain import Message, Prompt, TitledText, Usage
 from chatbot_api.ports import Embedder, Generator
 from chatbot_api.services import openai_service
 from chatbot_api.services.openai_service import OpenAIClient, OpenAIEmbedder, OpenAIGenerator
-from tests.loopback import Break, Step
+from tests.loopback import Break, Step, patience
 from tests.openai_server import DONE, OpenAIServer, chunk, embeddings, error, usage, vector_of
 
 KEY = "sk-not-a-real-key"
@@ -669,7 +669,7 @@ async def test_an_answer_that_breaks_off_was_cut_short(
 ) -> None:
     server.reply(chunk("Over "), chunk("top"), *steps)
 
-    pieces, failure = await told_until_it_breaks(parts.generator(chunk_timeout=0.2))
+    pieces, failure = await told_until_it_breaks(parts.generator(chunk_timeout=patience(steps)))
 
     assert pieces == ["Over ", "top"]
     assert type(failure) is kind
@@ -705,7 +705,7 @@ async def test_a_stream_without_a_word_fails_for_its_reason(
 ) -> None:
     server.reply(*steps)
 
-    pieces, failure = await told_until_it_breaks(parts.generator(first_chunk_timeout=0.2))
+    pieces, failure = await told_until_it_breaks(parts.generator(first_chunk_timeout=patience(steps)))
 
     assert pieces == []
     assert type(failure) is kind
