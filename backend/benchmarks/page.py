@@ -14,12 +14,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from tests.e2e.conftest import CHROMIUM, listening
+from tests.e2e.on_site import API, BUILD, HERE, Proxied
 from tests.e2e.test_site import ROOT, SITE, file_of
 
 from chatbot_api.bootstrap import Services
@@ -28,9 +29,7 @@ from chatbot_api.main import create_app
 from chatbot_api.testing import MemoryIndex, over
 
 RUNS: Final = 7
-PAGE: Final = "/docs/guides/add-the-widget"
-BUILDS: Final = {"without": SITE / "build", "with": SITE / "build-widget"}
-API: Final = "/ask"
+BUILDS: Final = {"without": SITE / "build", "with": BUILD}
 PRESETS: Final = {"A phone, slowed by Lighthouse": (), "A desktop": ("--preset=desktop",)}
 FIGURES: Final = {
     "FCP, ms": "first-contentful-paint",
@@ -54,23 +53,15 @@ CHROME_FLAGS: Final = (
 # A host of pages --------------------------------------------------------------------------------------------------
 
 
-class Host:
+class Packed:
     """An ASGI app: a build as hosts of static files serve one, compressed and with names that stand for their content
-    kept for good; and the app below a path."""
+    kept for good."""
 
-    def __init__(self, build: Path, app: Any) -> None:
+    def __init__(self, build: Path) -> None:
         self._build = build
-        self._app = GZipMiddleware(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-        elif path.startswith(f"{API}/"):
-            below = path.removeprefix(API)
-            await self._app({**scope, "path": below, "raw_path": below.encode()}, receive, send)
-        else:
-            await self._file(path)(scope, receive, send)
+        await self._file(scope["path"])(scope, receive, send)
 
     def _file(self, path: str) -> Response:
         file = file_of(self._build, "/", path)
@@ -97,7 +88,7 @@ async def hosted(build: Path, data: Path) -> AsyncGenerator[str, None]:
         yield over(settings, MemoryIndex())
 
     settings = Settings(_env_file=None, data_dir=data, site_url="", log_level="error")
-    async with listening(Host(build, create_app(settings, opener))) as address:
+    async with listening(Proxied(Packed(build), GZipMiddleware(create_app(settings, opener)))) as address:
         yield address
 
 
@@ -106,7 +97,7 @@ async def hosted(build: Path, data: Path) -> AsyncGenerator[str, None]:
 
 async def audited(address: str, options: tuple[str, ...], *, has_widget: bool) -> dict[str, float]:
     command = (
-        *("node", str(LIGHTHOUSE), address + PAGE, "--quiet", "--output=json", "--only-categories=performance"),
+        *("node", str(LIGHTHOUSE), address + HERE, "--quiet", "--output=json", "--only-categories=performance"),
         *("--no-enable-error-reporting", f"--chrome-flags={CHROME_FLAGS}", *options),
     )
     environment = {**os.environ, "CHROME_PATH": str(CHROMIUM)}
@@ -117,7 +108,7 @@ async def audited(address: str, options: tuple[str, ...], *, has_widget: bool) -
     report = json.loads(out)
     asked = [item["url"] for item in report["audits"]["network-requests"]["details"]["items"]]
     if has_widget != (f"{address}{API}/askbook.js" in asked):
-        raise SystemExit(f"{PAGE} does not load what it should; build the site again: make site")
+        raise SystemExit(f"{HERE} does not load what it should; build the site again: make site")
     figures = {label: float(report["audits"][audit]["numericValue"]) for label, audit in FIGURES.items()}
     long = report["audits"]["long-tasks"]["details"]["items"]
     ours = sum(task["duration"] for task in long if task["url"].startswith(f"{address}{API}/"))

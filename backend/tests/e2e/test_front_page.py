@@ -10,12 +10,13 @@ import pytest
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 
-from playwright.async_api import Browser, Locator, Page, Request, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from chatbot_api.errors import AnswerCutShort, AnswerTooLong, IndexMissing, ModelUnavailable, SearchUnavailable
 from chatbot_api.testing import ScriptedGenerator
 from tests.conftest import passage
 from tests.e2e.conftest import QUEUES, TOPICS, Serve, opened, shoot
+from tests.e2e.on_site import button, sent
 
 BY_MODEL: Final = "Written by a model from the passages below"
 QUOTED: Final = "Quoted from the book; no model wrote this"
@@ -39,17 +40,8 @@ async def answered(page: Page, question: str) -> Locator:
     return turn
 
 
-def sent(request: Request) -> dict[str, Any]:
-    assert isinstance(request.post_data_json, dict)
-    return request.post_data_json
-
-
 def field(page: Page) -> Locator:
     return page.get_by_label("Your question")
-
-
-def button(within: Page | Locator, name: str) -> Locator:
-    return within.get_by_role("button", name=name, exact=True)
 
 
 def chip(turn: Locator) -> Locator:
