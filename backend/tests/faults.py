@@ -78,7 +78,7 @@ def within(what: str, reason: type[AskbookError], *steps: Step, **limits: float)
         what,
         lambda gemini, _: gemini.always(WRITING, event("Nodes publish "), event("to topics [1]"), *steps),
         "extractive",
-        ModelUnavailable,
+        ModelRefused if reason is AnswerWithheld else ModelUnavailable,
         reason.code,
         limits,
     )

@@ -7,8 +7,10 @@ from typing import Final
 from chatbot_api.errors import (
     AnswerCutShort,
     AnswerTooLong,
+    AnswerWithheld,
     EmbedderUnavailable,
     ModelError,
+    ModelRefused,
     ModelUnavailable,
     ThreadNotFound,
     ThreadsUnavailable,
@@ -32,6 +34,8 @@ NOT_REMEMBERED: Final = Notice(
 
 
 def quoted_instead(failure: ModelError) -> Notice:
-    """Where an answer broke off and nobody had read any of it, the model might as well not have been there."""
-    why = ModelUnavailable if isinstance(failure, AnswerCutShort) else failure
+    """Where an answer broke off and nobody had read any of it, it is as if it had failed before its first word."""
+    why: ModelError | type[ModelError] = failure
+    if isinstance(failure, AnswerCutShort):
+        why = ModelRefused if isinstance(failure, AnswerWithheld) else ModelUnavailable
     return Notice(why.code, why.public)
